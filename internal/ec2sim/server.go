@@ -1,0 +1,208 @@
+// Package ec2sim is a local stand-in for the EC2 Query API and STS
+// GetCallerIdentity. It knows what an amazon-ebs build of
+// packer-plugin-amazon asks for, in any number of regions, and refuses
+// everything else with the error that EC2 gives:
+//
+//	ts := httptest.NewServer(ec2sim.New())
+//	defer ts.Close()
+//	// AWS_ENDPOINT_URL=ts.URL packer build …
+//
+// One address serves all regions: the region and the service of a call come
+// from its SigV4 credential scope. State is kept in memory, per region.
+//
+// A pass against it does not prove anything about signatures (they are not
+// verified), IAM, throttling, eventual consistency, quotas, KMS, pagination,
+// or SSH into an instance: everything it makes is ready at once.
+package ec2sim
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+)
+
+// maxBody is ample for every known action: the largest single value is user
+// data, which EC2 limits to 16 KiB.
+const maxBody = 256 << 10
+
+// Server answers EC2 and STS calls. It is safe for concurrent use.
+type Server struct {
+	seed string
+	log  *slog.Logger
+	now  func() time.Time
+
+	mu      sync.Mutex
+	regions map[string]*region
+}
+
+// Option changes a Server that New makes.
+type Option func(*Server)
+
+// WithSeed makes the ids of new resources a function of the seed and of the
+// order of calls in each region. Without it they differ from one Server to the
+// next. Within one Server no id is ever given twice either way.
+func WithSeed(seed string) Option {
+	return func(s *Server) { s.seed = seed }
+}
+
+// WithLogger writes one line per call. Without it nothing is logged.
+func WithLogger(log *slog.Logger) Option {
+	return func(s *Server) { s.log = log }
+}
+
+// New returns a Server in which every region holds the public base image, and
+// nothing else of the account.
+func New(options ...Option) *Server {
+	s := &Server{
+		seed:    rand.Text(),
+		log:     slog.New(slog.DiscardHandler),
+		now:     time.Now,
+		regions: make(map[string]*region, len(regionNames)),
+	}
+	for _, option := range options {
+		option(s)
+	}
+	for _, name := range regionNames {
+		s.regions[name] = newRegion(name, s.seed)
+	}
+	return s
+}
+
+// call is one request to one action, after its parameters were checked
+// against what the action declares.
+type call struct {
+	server *Server
+	scope  scope
+	action string
+	region *region
+	params params
+}
+
+// answer is a reply document; every reply embeds replyHeader.
+type answer interface {
+	setHeader(replyHeader)
+}
+
+// replyHeader is what all replies have in common: the root element, its
+// namespace and the request id.
+type replyHeader struct {
+	XMLName   xml.Name
+	Namespace string `xml:"xmlns,attr"`
+	RequestID string `xml:"requestId,omitempty"`
+}
+
+func (h *replyHeader) setHeader(header replyHeader) { *h = header }
+
+// done is the reply of actions that only confirm.
+type done struct {
+	replyHeader
+	Return bool `xml:"return"`
+}
+
+// ServeHTTP answers one Query API call.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	requestID := newRequestID()
+	c := &call{server: s}
+	reply, err := c.serve(w, r)
+
+	status, document := http.StatusOK, any(reply)
+	level := slog.LevelInfo
+	if err != nil {
+		level = slog.LevelWarn
+		status, document = errorDocument(c.scope.service, requestID, err)
+	} else {
+		reply.setHeader(c.header(requestID))
+	}
+	s.log.Log(r.Context(), level, "call", "service", c.scope.service, "region", c.scope.region,
+		"action", c.action, "status", status, "error", err)
+
+	body, err := xml.Marshal(document)
+	if err != nil {
+		s.log.ErrorContext(r.Context(), "encode reply", "action", c.action, "error", err)
+		http.Error(w, "reply could not be encoded", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
+	w.Header().Set("X-Amzn-Requestid", requestID)
+	w.WriteHeader(status)
+	if _, err := io.WriteString(w, xml.Header+string(body)); err != nil {
+		s.log.DebugContext(context.WithoutCancel(r.Context()), "client went away", "error", err)
+	}
+}
+
+// serve finds the action and runs it. It fills in c as far as it gets, so that
+// errors can be answered in the form of the right service.
+func (c *call) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
+	if r.Method != http.MethodPost {
+		return nil, &apiError{http.StatusMethodNotAllowed, "UnsupportedOperation", "The Query API is served by POST only"}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, &apiError{http.StatusRequestEntityTooLarge, "RequestEntityTooLarge",
+			fmt.Sprintf("The request body is larger than %d bytes", maxBody)}
+	}
+	if err != nil {
+		return nil, fail("InvalidRequest", "The request body could not be read: %v", err)
+	}
+	if c.scope, err = parseScope(r.Header.Get("Authorization")); err != nil {
+		return nil, err
+	}
+	service, ok := services[c.scope.service]
+	if !ok {
+		return nil, authFailure("Credential should be scoped to correct service: 'ec2' or 'sts', not '%s'", c.scope.service)
+	}
+	if c.region, ok = c.server.regions[c.scope.region]; !ok {
+		return nil, authFailure("Credential should be scoped to a valid region, not '%s'", c.scope.region)
+	}
+
+	values, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, fail("MalformedQueryString", "The query string contains a syntax error: %v", err)
+	}
+	c.action = values.Get("Action")
+	if c.action == "" {
+		return nil, fail("MissingAction", "The request is missing an action")
+	}
+	action, ok := service.actions[c.action]
+	if !ok {
+		return nil, fail("InvalidAction", "The action %s is not valid for this web service.", c.action)
+	}
+	if version := values.Get("Version"); version != service.version {
+		return nil, fail("NoSuchVersion", "The requested version (%s) is not %s", version, service.version)
+	}
+	if c.params, err = checkParams(values, action.params); err != nil {
+		return nil, err
+	}
+
+	// One lock for all regions, since CopyImage reads one and writes another.
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	return action.run(c)
+}
+
+func (c *call) header(requestID string) replyHeader {
+	header := replyHeader{
+		XMLName:   xml.Name{Local: c.action + "Response"},
+		Namespace: services[c.scope.service].namespace,
+		RequestID: requestID,
+	}
+	if c.scope.service == "sts" {
+		// STS has the id in ResponseMetadata, which clients do not need.
+		header.RequestID = ""
+	}
+	return header
+}
+
+func newRequestID() string {
+	var b [16]byte
+	rand.Read(b[:]) //nolint:errcheck // It never fails, by its contract.
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -1,0 +1,212 @@
+package registry
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Artifact is one line of things that are built again and again.
+type Artifact struct {
+	Name        ArtifactName `json:"name" doc:"namespace/name"`
+	Description string       `json:"description"`
+	// Public artifacts can be read without a token.
+	Public bool `json:"public" doc:"Readable without a token."`
+	// Types are the types of which an offered version has a build, sorted.
+	Types []Type `json:"types" doc:"Types of the builds that latest offers."`
+	// Latest is the newest version that is offered; nil when there is none.
+	Latest    *VersionID `json:"latest,omitempty"`
+	Channels  []Channel  `json:"channels" doc:"Channels and where they point, sorted by name."`
+	CreatedAt time.Time  `json:"created_at"`
+	UpdatedAt time.Time  `json:"updated_at"`
+}
+
+// VersionID names a version in both ways.
+type VersionID struct {
+	Number  int64  `json:"number" doc:"1, 2, 3 …; never reused."`
+	Version string `json:"version" doc:"Semantic version, unique within the artifact."`
+}
+
+// Status says how far a version is.
+type Status string
+
+// The statuses of a version.
+const (
+	StatusOpen     Status = "open"     // it expects builds that are not there yet
+	StatusComplete Status = "complete" // offered, unless revoked
+)
+
+// Version is one immutable step of an artifact. It groups the builds of one run.
+type Version struct {
+	Artifact ArtifactName `json:"artifact"`
+	VersionID
+	Fingerprint string `json:"fingerprint" doc:"Names the run that made it; unique within the artifact."`
+	Status      Status `json:"status" enum:"open,complete"`
+	// Expect are the components without which the version is not complete, sorted.
+	Expect []string `json:"expect" doc:"Components without which the version is not complete."`
+	// Requested are the channels that the version's publishers asked for, sorted.
+	Requested []string   `json:"requested_channels" doc:"Channels to move to this version when it is complete."`
+	Metadata  Metadata   `json:"metadata"`
+	CreatedAt time.Time  `json:"created_at"`
+	CreatedBy string     `json:"created_by" doc:"Name of the token that made it."`
+	Completed *time.Time `json:"completed_at,omitempty"`
+	// Revocation is nil unless the version is revoked or will be.
+	Revocation *Revocation `json:"revocation,omitempty"`
+	// Builds are sorted by component. Lists of versions leave images, files, metadata and provenance out.
+	Builds []Build `json:"builds"`
+}
+
+// Revocation takes a version out of what is offered.
+type Revocation struct {
+	At     time.Time `json:"at" doc:"When it takes effect; may be in the future."`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+}
+
+// RevokedAt says whether the version is revoked at a time.
+func (v Version) RevokedAt(now time.Time) bool {
+	return v.Revocation != nil && !v.Revocation.At.After(now)
+}
+
+// OfferedAt says whether latest, constraints and catalogs may name the version at a time.
+func (v Version) OfferedAt(now time.Time) bool {
+	return v.Status == StatusComplete && !v.RevokedAt(now)
+}
+
+// Missing returns the components that the version still expects, sorted.
+func (v Version) Missing() []string {
+	var missing []string
+	for _, component := range v.Expect {
+		if v.build(component) == nil {
+			missing = append(missing, component)
+		}
+	}
+	return missing
+}
+
+func (v Version) build(component string) *Build {
+	for i := range v.Builds {
+		if v.Builds[i].Component == component {
+			return &v.Builds[i]
+		}
+	}
+	return nil
+}
+
+// Build is what one Packer source made for a version.
+type Build struct {
+	// Component is the source that made it, unique within the version.
+	Component string `json:"component" doc:"The Packer source, such as amazon-ebs.app."`
+	Type      Type   `json:"type" doc:"amazon.image, vagrant.box, archive, PROVIDER.image …"`
+	// Provider is set for a vagrant.box: virtualbox, libvirt …
+	Provider string `json:"provider,omitempty" doc:"Vagrant provider of a box."`
+	// Architecture is empty when nobody said it.
+	Architecture string   `json:"architecture,omitempty" doc:"Such as x86_64, arm64, amd64."`
+	Metadata     Metadata `json:"metadata,omitempty"`
+	// Provenance says how the build came to be; it is no part of its content.
+	Provenance Metadata  `json:"provenance,omitempty" doc:"How the build came to be; no part of its content."`
+	Images     []Image   `json:"images,omitempty" doc:"Sorted by region, provider and id."`
+	Files      []File    `json:"files,omitempty" doc:"Sorted by name."`
+	CreatedAt  time.Time `json:"created_at"`
+	CreatedBy  string    `json:"created_by"`
+}
+
+// Image is one place where a build lives.
+type Image struct {
+	Provider string `json:"provider" doc:"Such as aws, gce, azure."`
+	Region   string `json:"region,omitempty" doc:"Region, zone or location at the provider."`
+	ID       string `json:"id" doc:"The provider's id, such as ami-0abc."`
+	// SourceID is the image that this one was made from, where the builder says so.
+	SourceID string   `json:"source_id,omitempty"`
+	Labels   Metadata `json:"labels,omitempty" doc:"What the builder says of the image."`
+}
+
+// String returns provider/region/id, the form in which [ParseImage] reads it.
+func (i Image) String() string { return i.Provider + "/" + i.Region + "/" + i.ID }
+
+// ParseImage reads provider/region/id. The id may have slashes; the region may be empty.
+func ParseImage(s string) (Image, error) {
+	parts := strings.SplitN(s, "/", 3)
+	if len(parts) != 3 || parts[0] == "" || parts[2] == "" {
+		return Image{}, Errorf(Invalid, "image %q must be provider/region/id, such as aws/eu-west-1/ami-0abc1234", clip(s))
+	}
+	return Image{Provider: parts[0], Region: parts[1], ID: parts[2]}, nil
+}
+
+func compareImages(a, b Image) int {
+	for _, c := range []int{strings.Compare(a.Region, b.Region), strings.Compare(a.Provider, b.Provider)} {
+		if c != 0 {
+			return c
+		}
+	}
+	return strings.Compare(a.ID, b.ID)
+}
+
+func sortedImages(images []Image) []Image {
+	return slices.SortedFunc(slices.Values(images), compareImages)
+}
+
+// File is bytes of a build. The bytes are a blob that is kept once per digest.
+type File struct {
+	// Name is a relative, slash-separated path without "..".
+	Name   string `json:"name" doc:"Relative path with slashes."`
+	Size   int64  `json:"size" minimum:"0" doc:"Bytes."`
+	SHA256 Digest `json:"sha256" doc:"Digest of the bytes, 64 hexadecimal digits."`
+}
+
+func compareFiles(a, b File) int { return strings.Compare(a.Name, b.Name) }
+
+// Channel is a named pointer to a version.
+type Channel struct {
+	Name string `json:"name"`
+	VersionID
+	MovedAt time.Time `json:"moved_at"`
+	MovedBy string    `json:"moved_by"`
+}
+
+// ChannelMove is one entry of a channel's history.
+type ChannelMove struct {
+	// From is nil for the first move.
+	From   *VersionID `json:"from,omitempty"`
+	To     VersionID  `json:"to"`
+	At     time.Time  `json:"at"`
+	By     string     `json:"by"`
+	Reason string     `json:"reason,omitempty"`
+}
+
+// Event is one entry of the audit log.
+type Event struct {
+	// ID grows with every event, in the order in which they became visible.
+	ID       int64        `json:"id"`
+	At       time.Time    `json:"at"`
+	Actor    string       `json:"actor" doc:"Name of the token."`
+	Action   string       `json:"action" doc:"Such as build.publish, version.complete, channel.move."`
+	Artifact ArtifactName `json:"artifact,omitempty"`
+	Number   int64        `json:"number,omitempty" doc:"Version that it is about."`
+	Detail   Metadata     `json:"detail,omitempty"`
+}
+
+// The actions of events.
+const (
+	ActionArtifactUpdate  = "artifact.update"
+	ActionArtifactDelete  = "artifact.delete"
+	ActionBuildPublish    = "build.publish"
+	ActionImagesAdd       = "build.images"
+	ActionVersionComplete = "version.complete"
+	ActionVersionRevoke   = "version.revoke"
+	ActionVersionRestore  = "version.restore"
+	ActionChannelMove     = "channel.move"
+	ActionTokenCreate     = "token.create"
+	ActionTokenRevoke     = "token.revoke"
+)
+
+// Upload is a transfer of one blob that has begun.
+type Upload struct {
+	ID string `json:"id"`
+	// Artifact is the one on whose behalf the bytes are sent; it may refer to them afterwards.
+	Artifact  ArtifactName `json:"artifact"`
+	Size      int64        `json:"size" doc:"Bytes to expect."`
+	SHA256    Digest       `json:"sha256"`
+	TokenID   string       `json:"-"`
+	CreatedAt time.Time    `json:"created_at"`
+}

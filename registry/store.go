@@ -1,0 +1,219 @@
+package registry
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Store keeps metadata. Implementations hold no rules of the registry: they keep what they are
+// given and find it again. Every implementation passes registrytest.TestStore.
+//
+// Contract of all methods:
+//   - What does not exist is an [*Error] of kind NotFound; it needs no text.
+//   - Every other error is of kind Unavailable where a later attempt may succeed (the database is
+//     away, busy, or out of space), or of kind Internal.
+//   - Times are kept to the microsecond and returned in UTC. Nil and empty slices and maps are the
+//     same: both come back with length 0.
+//   - A cancelled context ends a method with its error; nothing is half written.
+type Store interface {
+	Reader
+
+	// Update runs fn in one transaction: all that it wrote is there when Update returns nil, and
+	// none of it otherwise. fn reads its own writes. When Update returned nil, the writes survive
+	// a crash of the machine, and every later read, on any connection, sees them. fn may be run
+	// more than once, so it must not have effects besides the Tx; an error of fn is returned as it
+	// is.
+	Update(ctx context.Context, fn func(Tx) error) error
+
+	// Ping returns nil when the store can be read and written.
+	Ping(ctx context.Context) error
+
+	// Close waits for running methods and frees what the store holds.
+	Close() error
+}
+
+// Reader is what a [Store] answers, within a transaction and without one. One call is one
+// consistent view.
+type Reader interface {
+	// Artifact returns an artifact with its types, latest version and channels.
+	Artifact(ctx context.Context, name ArtifactName) (Artifact, error)
+	// Artifacts lists artifacts in the order of (namespace, name), with types, latest and channels.
+	Artifacts(ctx context.Context, q ArtifactQuery) ([]Artifact, error)
+
+	// Version returns the version that sel names, with everything that belongs to it.
+	Version(ctx context.Context, name ArtifactName, sel Selector) (Version, error)
+	// Versions lists versions of one artifact, the highest number first. Their builds have
+	// component, type, provider, architecture, CreatedAt and CreatedBy only.
+	Versions(ctx context.Context, name ArtifactName, q VersionQuery) ([]Version, error)
+
+	// Channel returns a channel and its moves, the newest first, at most limit of them.
+	Channel(ctx context.Context, name ArtifactName, channel string, limit int) (Channel, []ChannelMove, error)
+
+	// ImageUses finds the builds that have an image, the newest version first, at most limit.
+	ImageUses(ctx context.Context, provider, region, id string, limit int) ([]ImageUse, error)
+	// BlobUsers lists the artifacts that may refer to a blob: those with a file of that digest and
+	// those for which [Tx.GrantBlob] was called. No artifact is an empty list, not an error.
+	BlobUsers(ctx context.Context, digest Digest) ([]ArtifactName, error)
+
+	// Events lists events with an ID above after, in the order of their IDs, at most limit.
+	// An event is visible only when all with a lower ID are.
+	Events(ctx context.Context, after int64, limit int) ([]Event, error)
+
+	// TokenByDigest finds a token by the digest of its secret, revoked or not.
+	TokenByDigest(ctx context.Context, digest Digest) (Token, error)
+	// Tokens lists all tokens in the order of their creation.
+	Tokens(ctx context.Context) ([]Token, error)
+
+	// Upload returns an upload that has begun.
+	Upload(ctx context.Context, id string) (Upload, error)
+	// UploadsBefore lists uploads that began before a time, the oldest first, at most limit.
+	UploadsBefore(ctx context.Context, t time.Time, limit int) ([]Upload, error)
+}
+
+// Tx is what can be written within [Store.Update].
+type Tx interface {
+	Reader
+
+	// LockArtifact makes every other Update that locks the same artifact wait until this one ends.
+	// It must come before the first read or write of the artifact. With create, an artifact that
+	// does not exist (or was deleted) is made with the given time. Without, it is NotFound. A
+	// different artifact whose name differs in case alone is an error of kind Conflict that names it.
+	LockArtifact(ctx context.Context, name ArtifactName, create bool, now time.Time) (Counters, error)
+	// PutArtifact sets description, visibility and the time of the last change.
+	PutArtifact(ctx context.Context, a Artifact) error
+	// DeleteArtifact removes an artifact with its versions, channels and grants. The counters stay:
+	// an artifact of the same name that is made later continues them.
+	DeleteArtifact(ctx context.Context, name ArtifactName) error
+
+	// InsertVersion adds a version without builds. The artifact's counters follow: last number, and
+	// highest as given.
+	InsertVersion(ctx context.Context, v Version, highest string) error
+	// UpdateVersion sets status, expect, requested channels, metadata, completion and revocation.
+	UpdateVersion(ctx context.Context, v Version) error
+	// InsertBuild adds a build with its images and files to a version.
+	InsertBuild(ctx context.Context, name ArtifactName, number int64, b Build) error
+	// InsertImages adds images to a build.
+	InsertImages(ctx context.Context, name ArtifactName, number int64, component string, images []Image) error
+
+	// SetLatest makes the version number what [Latest] finds for a type; typ is "" for the latest of any
+	// type, number 0 removes it.
+	SetLatest(ctx context.Context, name ArtifactName, typ Type, number int64) error
+	// MoveChannel points a channel, which is made if it does not exist, to a version and adds the
+	// move to its history.
+	MoveChannel(ctx context.Context, name ArtifactName, channel string, move ChannelMove) error
+
+	// GrantBlob lets an artifact refer to a blob. Granting twice is no error.
+	GrantBlob(ctx context.Context, name ArtifactName, digest Digest) error
+
+	// AppendEvent adds an event and sets its ID. It comes last in a transaction, because others that
+	// append wait for this one to end.
+	AppendEvent(ctx context.Context, e Event) error
+
+	// PutToken adds a token, or replaces the one with its ID.
+	PutToken(ctx context.Context, t Token) error
+
+	// PutUpload adds an upload. DeleteUpload removes one; one that is gone is no error.
+	PutUpload(ctx context.Context, u Upload) error
+	DeleteUpload(ctx context.Context, id string) error
+}
+
+// Counters are what an artifact remembers of all versions that it ever had.
+type Counters struct {
+	// LastNumber is the number given last; 0 before the first.
+	LastNumber int64
+	// Highest is the highest semantic version given; "" before the first.
+	Highest string
+}
+
+// Selector names one version to a store. Exactly one field is set, besides Type.
+type Selector struct {
+	Number      int64
+	Version     string
+	Fingerprint string
+	Channel     string
+	// Latest finds what [Tx.SetLatest] set for Type ("" for any type).
+	Latest bool
+	Type   Type
+}
+
+// ArtifactQuery narrows a list of artifacts.
+type ArtifactQuery struct {
+	Namespace string
+	// Type keeps the artifacts for which [Tx.SetLatest] has set a version of this type.
+	Type Type
+	// Text keeps the artifacts whose name or description contains it, whatever its case.
+	Text string
+	// After is where the page begins: the first artifact after this name.
+	After ArtifactName
+	// Visible keeps the artifacts that a caller may know of.
+	Visible Visibility
+	Limit   int
+}
+
+// Visibility says which artifacts a caller may know of, besides those that are public. It is a value, so
+// that a store can put it into its query.
+type Visibility struct {
+	// All is true when every artifact is visible; the other fields do not matter then.
+	All bool
+	Namespaces []string
+	Artifacts  []ArtifactName
+}
+
+// VersionQuery narrows a list of versions.
+type VersionQuery struct {
+	// Before is where the page begins: the first number below it; 0 begins at the highest.
+	Before int64
+	// Type keeps versions that have a build of this type.
+	Type Type
+	// OfferedAt keeps versions that are complete and not revoked at this time; zero keeps all.
+	OfferedAt time.Time
+	Limit     int
+}
+
+// ImageUse is a build that has an image.
+type ImageUse struct {
+	Artifact ArtifactName `json:"artifact"`
+	VersionID
+	Component string `json:"component"`
+	Type      Type   `json:"type"`
+	// Revocation is that of the version.
+	Revocation *Revocation `json:"revocation,omitempty"`
+	// Channels are those that point to the version now, sorted.
+	Channels []string `json:"channels"`
+}
+
+// BlobStore keeps bytes by their digest. Every implementation passes registrytest.TestBlobStore.
+//
+// A blob comes into being by an upload: Create, then Append until all bytes are there, then Commit.
+// An upload survives a crash up to the offset that Offset reports afterwards.
+//
+// Errors: what does not exist is NotFound; no space or no access to the medium is Unavailable.
+type BlobStore interface {
+	// Stat returns the size of a blob in bytes.
+	Stat(ctx context.Context, digest Digest) (int64, error)
+	// Open returns a blob's bytes; the caller closes them. Where the bytes are a local file, it is
+	// an *os.File, so that the kernel can send it.
+	Open(ctx context.Context, digest Digest) (io.ReadSeekCloser, error)
+
+	// Create begins an upload with an id that the caller has chosen: 1 to 64 characters out of
+	// a-z 0-9. An id that exists is a Conflict.
+	Create(ctx context.Context, id string) error
+	// Offset returns how many bytes of an upload are safe.
+	Offset(ctx context.Context, id string) (int64, error)
+	// Append adds bytes at offset, which must be what Offset reports: another is a Conflict and
+	// nothing is written, and so is an upload to which somebody else appends right now. It returns
+	// the new offset. When r fails, what came before the failure is kept, the new offset counts it
+	// and r's error is returned. At most limit bytes are taken in all; more is TooLarge, and what was
+	// over the limit is not kept.
+	Append(ctx context.Context, id string, offset, limit int64, r io.Reader) (int64, error)
+	// Commit makes the bytes a blob and ends the upload. Bytes of another digest or size are Invalid
+	// with both values in the text; nothing is kept then and the upload is gone. When Commit returns nil the blob
+	// survives a crash of the machine. A blob that exists already is left as it is.
+	Commit(ctx context.Context, id string, want Digest, size int64) error
+	// Abort ends an upload; its bytes are gone. One that does not exist is no error.
+	Abort(ctx context.Context, id string) error
+
+	// Ping returns nil when bytes can be written.
+	Ping(ctx context.Context) error
+}
