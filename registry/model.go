@@ -107,8 +107,8 @@ type Build struct {
 	Provenance Metadata  `json:"provenance,omitempty" doc:"How the build came to be; no part of its content."`
 	Images     []Image   `json:"images,omitempty" doc:"Sorted by region, provider and id."`
 	Files      []File    `json:"files,omitempty" doc:"Sorted by name."`
-	CreatedAt  time.Time `json:"created_at"`
-	CreatedBy  string    `json:"created_by"`
+	CreatedAt  time.Time `json:"created_at,omitzero" readOnly:"true"`
+	CreatedBy  string    `json:"created_by,omitempty" readOnly:"true"`
 }
 
 // Image is one place where a build lives.

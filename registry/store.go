@@ -155,7 +155,7 @@ type ArtifactQuery struct {
 // that a store can put it into its query.
 type Visibility struct {
 	// All is true when every artifact is visible; the other fields do not matter then.
-	All bool
+	All        bool
 	Namespaces []string
 	Artifacts  []ArtifactName
 }

@@ -1,0 +1,180 @@
+package registry
+
+import (
+	"context"
+	"strconv"
+)
+
+// ArtifactFilter narrows and pages a list of artifacts.
+type ArtifactFilter struct {
+	Namespace string
+	Type      string
+	// Text is looked for in names and descriptions, whatever its case.
+	Text string
+	// Cursor is the Next of the page before; "" begins at the start.
+	Cursor string
+	// Limit is 1 to 500; 0 is 50.
+	Limit int
+}
+
+// ArtifactPage is one page of a list of artifacts.
+type ArtifactPage struct {
+	Artifacts []Artifact `json:"artifacts"`
+	Next      string     `json:"next_cursor,omitempty" doc:"Send as cursor for the next page; absent on the last."`
+}
+
+// Artifacts lists what the caller may read, in the order of the names. A caller without a token
+// sees public artifacts.
+func (s *Service) Artifacts(ctx context.Context, f ArtifactFilter) (ArtifactPage, error) {
+	var p problems
+	q := ArtifactQuery{Namespace: f.Namespace, Text: f.Text, Visible: PrincipalFrom(ctx).visibility(), Limit: pageLimit(&p, f.Limit)}
+	if f.Namespace != "" {
+		_, err := ParseNamespace(f.Namespace)
+		p.check("namespace", err)
+	}
+	if f.Type != "" {
+		typ, err := ParseType(f.Type)
+		p.check("type", err)
+		q.Type = typ
+	}
+	p.check("q", checkText(f.Text, 200, ""))
+	if f.Cursor != "" {
+		name, err := ParseArtifactName(decodeCursor(&p, f.Cursor))
+		if err != nil && len(p.fields) == 0 {
+			p.add("cursor", "is not one that this registry gave out; leave it out to begin at the start")
+		}
+		q.After = name
+	}
+	if err := p.err(); err != nil {
+		return ArtifactPage{}, err
+	}
+	limit := q.Limit
+	q.Limit++
+	artifacts, err := s.store.Artifacts(ctx, q)
+	if err != nil {
+		return ArtifactPage{}, err
+	}
+	page := ArtifactPage{Artifacts: artifacts}
+	if len(artifacts) > limit {
+		page.Artifacts = artifacts[:limit]
+		page.Next = encodeCursor(string(artifacts[limit-1].Name))
+	}
+	return page, nil
+}
+
+// Artifact returns one artifact.
+func (s *Service) Artifact(ctx context.Context, name string) (Artifact, error) {
+	n, err := ParseArtifactName(name)
+	if err != nil {
+		return Artifact{}, err
+	}
+	if err := s.readable(ctx, s.store, n); err != nil {
+		return Artifact{}, err
+	}
+	a, err := s.store.Artifact(ctx, n)
+	if err != nil {
+		return Artifact{}, notFound(err, "artifact %s does not exist", n)
+	}
+	return a, nil
+}
+
+// ArtifactSettings are what an administrator says of an artifact.
+type ArtifactSettings struct {
+	Description string `json:"description,omitempty" maxLength:"4096"`
+	Public      bool   `json:"public,omitempty" doc:"Let everybody read it without a token."`
+}
+
+// PutArtifact sets an artifact's description and visibility, and makes it if it is not there. It
+// needs the role admin. Invalid: a description that is too long or has control characters. Conflict:
+// a name that differs from an existing one in case alone.
+func (s *Service) PutArtifact(ctx context.Context, name string, settings ArtifactSettings) (Artifact, error) {
+	n, err := ParseArtifactName(name)
+	if err != nil {
+		return Artifact{}, err
+	}
+	if err := requireRole(ctx, RoleAdmin, n); err != nil {
+		return Artifact{}, err
+	}
+	var p problems
+	p.check("description", checkText(settings.Description, 4096, "\t\n\r"))
+	if err := p.err(); err != nil {
+		return Artifact{}, err
+	}
+	var a Artifact
+	err = s.store.Update(ctx, func(tx Tx) error {
+		now := s.time()
+		if _, err := tx.LockArtifact(ctx, n, true, now); err != nil {
+			return err
+		}
+		if a, err = tx.Artifact(ctx, n); err != nil {
+			return err
+		}
+		a.Description, a.Public, a.UpdatedAt = settings.Description, settings.Public, now
+		if err := tx.PutArtifact(ctx, a); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, Event{Action: ActionArtifactUpdate, Artifact: n, Detail: Metadata{"public": strconv.FormatBool(a.Public)}})
+	})
+	return a, err
+}
+
+// DeleteArtifact removes an artifact with all its versions and channels. It needs the role admin.
+// Numbers are not given again should the artifact be made anew.
+func (s *Service) DeleteArtifact(ctx context.Context, name string) error {
+	n, err := ParseArtifactName(name)
+	if err != nil {
+		return err
+	}
+	if err := requireRole(ctx, RoleAdmin, n); err != nil {
+		return err
+	}
+	return s.store.Update(ctx, func(tx Tx) error {
+		if _, err := tx.LockArtifact(ctx, n, false, s.time()); err != nil {
+			return notFound(err, "artifact %s does not exist", n)
+		}
+		if err := tx.DeleteArtifact(ctx, n); err != nil {
+			return err
+		}
+		return s.record(ctx, tx, Event{Action: ActionArtifactDelete, Artifact: n})
+	})
+}
+
+// Access is what the caller may do with one artifact.
+type Access struct {
+	Artifact ArtifactName `json:"artifact"`
+	// Exists is false for an artifact that the first publish will make.
+	Exists  bool   `json:"exists" doc:"False for an artifact that the first publish will make."`
+	Token   string `json:"token" doc:"Name of the caller's token."`
+	Role    Role   `json:"role"`
+	Read    bool   `json:"read"`
+	Publish bool   `json:"publish"`
+	Promote bool   `json:"promote"`
+	Admin   bool   `json:"admin"`
+}
+
+// Access tells a caller with a token what it may do with an artifact, which need not exist. A build
+// asks before it starts, rather than after forty minutes.
+func (s *Service) Access(ctx context.Context, name string) (Access, error) {
+	n, err := ParseArtifactName(name)
+	if err != nil {
+		return Access{}, err
+	}
+	p := PrincipalFrom(ctx)
+	if p.Anonymous() {
+		return Access{}, errNoToken()
+	}
+	access := Access{
+		Artifact: n, Token: p.Name, Role: p.Role,
+		Read: p.may(RoleRead, n), Publish: p.may(RolePublish, n), Promote: p.may(RolePromote, n), Admin: p.may(RoleAdmin, n),
+	}
+	if access.Read {
+		switch _, err := s.store.Artifact(ctx, n); KindOf(err) {
+		case "":
+			access.Exists = true
+		case NotFound:
+		default:
+			return Access{}, err
+		}
+	}
+	return access, nil
+}

@@ -1,0 +1,61 @@
+package registry
+
+import (
+	"context"
+	"slices"
+)
+
+// EventPage is one page of the audit log.
+type EventPage struct {
+	Events []Event `json:"events"`
+	// Last is the position behind this page: the after of the next one. It is there on every page,
+	// so that a caller can go on later.
+	Last int64 `json:"last" doc:"Send as after for what comes next, now or later."`
+}
+
+// Events lists what happened after a position, the oldest first, of what the caller may read. Events
+// about no artifact (tokens) are for administrators of everything. limit is 1 to 500; 0 is 50.
+func (s *Service) Events(ctx context.Context, after int64, limit int) (EventPage, error) {
+	p := PrincipalFrom(ctx)
+	if err := requireEverywhere(ctx, RoleRead); err != nil {
+		return EventPage{}, err
+	}
+	var bad problems
+	limit = pageLimit(&bad, limit)
+	if after < 0 {
+		bad.add("after", "must not be negative")
+	}
+	if err := bad.err(); err != nil {
+		return EventPage{}, err
+	}
+	page := EventPage{Events: []Event{}, Last: after}
+	for len(page.Events) < limit {
+		events, err := s.store.Events(ctx, page.Last, maxLimit)
+		if err != nil {
+			return EventPage{}, err
+		}
+		for _, e := range events {
+			page.Last = e.ID
+			visible := p.may(RoleRead, e.Artifact)
+			if e.Artifact == "" {
+				visible = p.Role == RoleAdmin && slices.Contains(p.Scopes, ScopeAll)
+			}
+			if !visible {
+				continue
+			}
+			if page.Events = append(page.Events, e); len(page.Events) == limit {
+				break
+			}
+		}
+		if len(events) < maxLimit {
+			break
+		}
+	}
+	return page, nil
+}
+
+// record adds an event with the time and the caller's name. It comes last in its transaction.
+func (s *Service) record(ctx context.Context, tx Tx, e Event) error {
+	e.At, e.Actor = s.time(), PrincipalFrom(ctx).Name
+	return tx.AppendEvent(ctx, e)
+}

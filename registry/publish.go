@@ -1,0 +1,476 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Publication is one build of one version, as a publisher sends it.
+type Publication struct {
+	// Fingerprint names the run. All builds with the same one go to the same version.
+	Fingerprint string `json:"fingerprint" doc:"Names the run; all builds with the same one go to the same version."`
+	// Version is optional: without it the version is the next minor after the highest.
+	Version string `json:"version,omitempty" doc:"Semantic version; the next minor after the highest, if left out."`
+	// Expect are the components without which the version is not complete. Without them it is
+	// complete at once.
+	Expect []string `json:"expect,omitempty" doc:"Components without which the version is not complete."`
+	// Channels are moved to the version when it is complete, unless they point to a newer one.
+	Channels []string `json:"channels,omitempty" doc:"Channels to move to the version when it is complete. Needs the role promote."`
+	// VersionMetadata is about all builds of the version.
+	VersionMetadata Metadata `json:"version_metadata,omitempty"`
+	// Build is the build itself; CreatedAt and CreatedBy are the registry's to set.
+	Build Build `json:"build"`
+}
+
+// Receipt answers a publication. The same publication gets the same answer again.
+type Receipt struct {
+	Artifact ArtifactName `json:"artifact"`
+	VersionID
+	Fingerprint string    `json:"fingerprint"`
+	Component   string    `json:"component"`
+	Type        Type      `json:"type"`
+	PublishedAt time.Time `json:"published_at" doc:"When the build was recorded first."`
+	Status      Status    `json:"status" enum:"open,complete"`
+	// Missing are the components that an open version still expects.
+	Missing []string `json:"missing,omitempty" doc:"Components that an open version still expects."`
+	// Channels says of each requested channel where it points.
+	Channels []ChannelOutcome `json:"channels,omitempty"`
+}
+
+// ChannelOutcome says what became of a channel that a publication asked for.
+type ChannelOutcome struct {
+	Name string `json:"name"`
+	// Points is true when the channel points to the published version.
+	Points bool `json:"points" doc:"Whether the channel points to the published version."`
+	// Note says why it does not.
+	Note string `json:"note,omitempty" doc:"Why it does not."`
+}
+
+// Publish records one build. The first publication of a fingerprint makes the version, with the next
+// number; later ones add their builds to it. Publishing the same content again changes nothing and
+// answers the same; a publication that has all images of before and more adds those.
+//
+// It needs the role publish, and promote if it names channels. Invalid: any bad value, all at once;
+// a file whose bytes were not uploaded. Conflict: a version that another run has, or content that
+// differs from what was published, with the names of what differs.
+//
+// A channel never goes back by a publication: one that points to a newer version stays there, so
+// that a slow build does not undo a fast one. [Service.SetChannel] can move it back.
+func (s *Service) Publish(ctx context.Context, name string, pub Publication) (Receipt, error) {
+	n, err := ParseArtifactName(name)
+	if err != nil {
+		return Receipt{}, err
+	}
+	role := RolePublish
+	if len(pub.Channels) > 0 {
+		role = RolePromote
+	}
+	if err := requireRole(ctx, role, n); err != nil {
+		return Receipt{}, err
+	}
+	pub, err = normalizePublication(pub)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if err := s.checkBlobs(ctx, n, pub.Build.Files); err != nil {
+		return Receipt{}, err
+	}
+	var receipt Receipt
+	err = s.store.Update(ctx, func(tx Tx) error {
+		p := publishing{Service: s, tx: tx, name: n, pub: pub, now: s.time(), actor: PrincipalFrom(ctx).Name}
+		receipt, err = p.run(ctx)
+		return err
+	})
+	if err != nil {
+		return Receipt{}, err
+	}
+	return receipt, nil
+}
+
+// checkBlobs makes sure that the bytes of all files are there, in the right size, and that the
+// publisher has shown that it has them: by uploading them for this artifact, or by being allowed to
+// read an artifact that has them. Else the digest of somebody else's file would be enough to read it.
+func (s *Service) checkBlobs(ctx context.Context, name ArtifactName, files []File) error {
+	var p problems
+	for i, f := range files {
+		field := fmt.Sprintf("build.files[%d]", i)
+		size, err := s.blobs.Stat(ctx, f.SHA256)
+		if err != nil && KindOf(err) != NotFound {
+			return err
+		}
+		known := err == nil
+		if known {
+			if known, err = s.mayUseBlob(ctx, name, f.SHA256); err != nil {
+				return err
+			}
+		}
+		switch {
+		case !known:
+			p.add(field+".sha256", "the bytes of %q (%s) are not in the registry; upload them first", f.Name, f.SHA256)
+		case size != f.Size:
+			p.add(field+".size", "%q is said to have %d bytes; its digest %s belongs to %d bytes", f.Name, f.Size, f.SHA256, size)
+		}
+	}
+	return p.err()
+}
+
+// mayUseBlob says whether a publication of an artifact may refer to a blob that exists.
+func (s *Service) mayUseBlob(ctx context.Context, name ArtifactName, digest Digest) (bool, error) {
+	users, err := s.store.BlobUsers(ctx, digest)
+	if err != nil {
+		return false, err
+	}
+	for _, user := range users {
+		if user == name {
+			return true, nil
+		}
+		switch err := s.readable(ctx, s.store, user); KindOf(err) {
+		case "":
+			return true, nil
+		case NotFound, Unauthorized:
+		default:
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// publishing is one publication within its transaction.
+type publishing struct {
+	*Service
+	tx    Tx
+	name  ArtifactName
+	pub   Publication
+	now   time.Time
+	actor string
+
+	counters Counters
+	version  Version
+	changed  bool // the version's own row is to be written
+	events   []Event
+}
+
+func (p *publishing) run(ctx context.Context) (Receipt, error) {
+	var err error
+	if p.counters, err = p.tx.LockArtifact(ctx, p.name, true, p.now); err != nil {
+		return Receipt{}, err
+	}
+	if err := p.openVersion(ctx); err != nil {
+		return Receipt{}, err
+	}
+	build, err := p.addBuild(ctx)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if err := p.complete(ctx); err != nil {
+		return Receipt{}, err
+	}
+	outcomes, err := p.outcomes(ctx)
+	if err != nil {
+		return Receipt{}, err
+	}
+	for _, e := range p.events {
+		e.Artifact, e.Number = p.name, p.version.Number
+		if err := p.record(ctx, p.tx, e); err != nil {
+			return Receipt{}, err
+		}
+	}
+	return Receipt{
+		Artifact: p.name, VersionID: p.version.VersionID, Fingerprint: p.version.Fingerprint,
+		Component: build.Component, Type: build.Type, PublishedAt: build.CreatedAt,
+		Status: p.version.Status, Missing: p.version.Missing(), Channels: outcomes,
+	}, nil
+}
+
+// openVersion finds the fingerprint's version or makes it.
+func (p *publishing) openVersion(ctx context.Context) error {
+	var err error
+	p.version, err = p.tx.Version(ctx, p.name, Selector{Fingerprint: p.pub.Fingerprint})
+	switch {
+	case KindOf(err) == NotFound:
+		return p.newVersion(ctx)
+	case err != nil:
+		return err
+	}
+	return p.agree()
+}
+
+func (p *publishing) newVersion(ctx context.Context) error {
+	version := p.pub.Version
+	if version == "" {
+		version = nextMinor(p.counters.Highest)
+	} else {
+		taken, err := p.tx.Version(ctx, p.name, Selector{Version: version})
+		if err == nil {
+			return Errorf(Conflict, "version %s of %s exists already: it is number %d, made by the run %s; choose another version, or publish with that fingerprint to add to it",
+				version, p.name, taken.Number, taken.Fingerprint)
+		}
+		if KindOf(err) != NotFound {
+			return err
+		}
+	}
+	highest := p.counters.Highest
+	if highest == "" || CompareSemver(version, highest) > 0 {
+		highest = version
+	}
+	p.version = Version{
+		Artifact: p.name, VersionID: VersionID{Number: p.counters.LastNumber + 1, Version: version},
+		Fingerprint: p.pub.Fingerprint, Status: StatusOpen, Expect: p.pub.Expect, Metadata: p.pub.VersionMetadata,
+		CreatedAt: p.now, CreatedBy: p.actor,
+	}
+	p.counters.LastNumber = p.version.Number
+	return p.tx.InsertVersion(ctx, p.version, highest)
+}
+
+// agree compares what a publication says of its version with what is recorded. It may add metadata,
+// and it may leave out what was said before; it changes nothing.
+func (p *publishing) agree() error {
+	var diff problems
+	v, pub := &p.version, p.pub
+	if pub.Version != "" && pub.Version != v.Version {
+		diff.add("version", "is %s for this fingerprint, not %s", v.Version, pub.Version)
+	}
+	if len(pub.Expect) > 0 && !slices.Equal(pub.Expect, v.Expect) {
+		diff.add("expect", "is %q for this fingerprint, not %q", v.Expect, pub.Expect)
+	}
+	merged := maps.Clone(v.Metadata)
+	if merged == nil {
+		merged = Metadata{}
+	}
+	for _, key := range slices.Sorted(maps.Keys(pub.VersionMetadata)) {
+		value := pub.VersionMetadata[key]
+		if old, ok := merged[key]; ok && old != value {
+			diff.add(fmt.Sprintf("version_metadata[%q]", key), "is %q for this fingerprint, not %q", clip(old), clip(value))
+		} else if !ok {
+			merged[key] = value
+			p.changed = true
+		}
+	}
+	if len(diff.fields) > 0 {
+		return p.conflict(diff)
+	}
+	v.Metadata = merged
+	return nil
+}
+
+func (p *publishing) conflict(diff problems) error {
+	return &Error{
+		Kind: Conflict,
+		Msg: fmt.Sprintf("the run %s is recorded as version %s (number %d) of %s with other content, and what is recorded does not change; publish with another fingerprint, or under another component",
+			p.version.Fingerprint, p.version.Version, p.version.Number, p.name),
+		Fields: diff.fields,
+	}
+}
+
+// addBuild records the build, or what it has more than the one that is recorded.
+func (p *publishing) addBuild(ctx context.Context) (Build, error) {
+	build := p.pub.Build
+	detail := Metadata{"component": build.Component, "type": string(build.Type), "version": p.version.Version}
+	old := p.version.build(build.Component)
+	if old == nil {
+		build.CreatedAt, build.CreatedBy = p.now, p.actor
+		p.version.Builds = append(p.version.Builds, build)
+		p.events = append(p.events, Event{Action: ActionBuildPublish, Detail: detail})
+		return build, p.tx.InsertBuild(ctx, p.name, p.version.Number, build)
+	}
+	added, diff := compareBuilds(*old, build)
+	if len(diff.fields) > 0 {
+		return Build{}, p.conflict(diff)
+	}
+	if len(added) > 0 {
+		texts := make([]string, len(added))
+		for i, image := range added {
+			texts[i] = image.String()
+		}
+		detail["images"] = clip(strings.Join(texts, " "))
+		p.events = append(p.events, Event{Action: ActionImagesAdd, Detail: detail})
+		if err := p.tx.InsertImages(ctx, p.name, p.version.Number, build.Component, added); err != nil {
+			return Build{}, err
+		}
+	}
+	return *old, nil
+}
+
+// compareBuilds returns the images that again has more than old, and all other differences. How a
+// build came to be is not compared: it may be sent again by another program.
+func compareBuilds(old, again Build) ([]Image, problems) {
+	var diff problems
+	for _, text := range []struct{ field, old, again string }{
+		{"build.type", string(old.Type), string(again.Type)},
+		{"build.provider", old.Provider, again.Provider},
+		{"build.architecture", old.Architecture, again.Architecture},
+	} {
+		if text.old != text.again {
+			diff.add(text.field, "is %q, not %q", text.old, text.again)
+		}
+	}
+	for _, key := range unionKeys(old.Metadata, again.Metadata) {
+		was, had := old.Metadata[key]
+		is, has := again.Metadata[key]
+		field := fmt.Sprintf("build.metadata[%q]", clip(key))
+		switch {
+		case !has:
+			diff.add(field, "is %q and is left out now", clip(was))
+		case !had:
+			diff.add(field, "was not there")
+		case was != is:
+			diff.add(field, "is %q, not %q", clip(was), clip(is))
+		}
+	}
+	added := compareImageSets(&diff, old.Images, again.Images)
+	compareFileSets(&diff, old.Files, again.Files)
+	return added, diff
+}
+
+func compareImageSets(diff *problems, old, again []Image) (added []Image) {
+	find := func(images []Image, i Image) int {
+		return slices.IndexFunc(images, func(o Image) bool { return compareImages(o, i) == 0 })
+	}
+	for _, image := range old {
+		at := find(again, image)
+		switch {
+		case at < 0:
+			diff.add("build.images", "%s is recorded and is left out now", clip(image.String()))
+		case again[at].SourceID != image.SourceID || !maps.Equal(again[at].Labels, image.Labels):
+			diff.add(fmt.Sprintf("build.images[%d]", at), "%s is recorded with another source or other labels", clip(image.String()))
+		}
+	}
+	// An image that replaces one in the same place was reported as left out above.
+	for _, image := range again {
+		if find(old, image) < 0 {
+			added = append(added, image)
+		}
+	}
+	return added
+}
+
+func compareFileSets(diff *problems, old, again []File) {
+	files := map[string]File{}
+	for _, f := range old {
+		files[f.Name] = f
+	}
+	for i, f := range again {
+		was, ok := files[f.Name]
+		delete(files, f.Name)
+		switch {
+		case !ok:
+			diff.add(fmt.Sprintf("build.files[%d]", i), "%q was not there", clip(f.Name))
+		case was != f:
+			diff.add(fmt.Sprintf("build.files[%d]", i), "%q has the digest %s, not %s", clip(f.Name), was.SHA256, f.SHA256)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		diff.add("build.files", "%q is recorded and is left out now", clip(name))
+	}
+}
+
+func unionKeys(a, b Metadata) []string {
+	all := maps.Clone(a)
+	if all == nil {
+		all = Metadata{}
+	}
+	maps.Copy(all, b)
+	return slices.Sorted(maps.Keys(all))
+}
+
+// complete sets the version's status, moves the channels and lets latest follow.
+func (p *publishing) complete(ctx context.Context) error {
+	v := &p.version
+	completed := v.Status == StatusOpen && len(v.Missing()) == 0
+	if completed {
+		v.Status, v.Completed = StatusComplete, &p.now
+		p.changed = true
+		p.events = append(p.events, Event{Action: ActionVersionComplete, Detail: Metadata{"version": v.Version}})
+	}
+	var fresh []string
+	for _, channel := range p.pub.Channels {
+		if !slices.Contains(v.Requested, channel) {
+			fresh = append(fresh, channel)
+		}
+	}
+	if len(fresh) > 0 {
+		v.Requested = slices.Sorted(slices.Values(append(slices.Clone(v.Requested), fresh...)))
+		p.changed = true
+	}
+	if p.changed {
+		if err := p.tx.UpdateVersion(ctx, *v); err != nil {
+			return err
+		}
+	}
+	if !v.OfferedAt(p.now) {
+		return nil
+	}
+	if err := p.followLatest(ctx); err != nil {
+		return err
+	}
+	// What was asked for earlier was moved when the version became complete. It is not moved again:
+	// somebody may have rolled it back since.
+	if completed {
+		fresh = v.Requested
+	}
+	for _, channel := range fresh {
+		if err := p.advance(ctx, channel); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// followLatest lets latest find the version under the types of its builds.
+func (p *publishing) followLatest(ctx context.Context) error {
+	if len(p.events) == 0 {
+		return nil
+	}
+	if p.version.Number < p.counters.LastNumber {
+		return p.refreshLatest(ctx, p.tx, p.version)
+	}
+	for _, typ := range headTypes(p.version) {
+		if err := p.tx.SetLatest(ctx, p.name, typ, p.version.Number); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// advance moves a channel to the version unless it points to a newer one.
+func (p *publishing) advance(ctx context.Context, channel string) error {
+	current, _, err := p.tx.Channel(ctx, p.name, channel, 0)
+	if err != nil && KindOf(err) != NotFound {
+		return err
+	}
+	if current.Number >= p.version.Number {
+		return nil
+	}
+	move := ChannelMove{To: p.version.VersionID, At: p.now, By: p.actor, Reason: "published"}
+	if current.Number > 0 {
+		move.From = &current.VersionID
+	}
+	p.events = append(p.events, channelEvent(channel, move))
+	return p.tx.MoveChannel(ctx, p.name, channel, move)
+}
+
+// outcomes says where the channels point that this publication asked for.
+func (p *publishing) outcomes(ctx context.Context) ([]ChannelOutcome, error) {
+	var outcomes []ChannelOutcome
+	for _, name := range p.pub.Channels {
+		outcome := ChannelOutcome{Name: name}
+		switch current, _, err := p.tx.Channel(ctx, p.name, name, 0); {
+		case err != nil && KindOf(err) != NotFound:
+			return nil, err
+		case err == nil && current.Number == p.version.Number:
+			outcome.Points = true
+		case p.version.Status == StatusOpen:
+			outcome.Note = "moves when the version is complete"
+		case p.version.RevokedAt(p.now):
+			outcome.Note = "the version is revoked"
+		case err == nil:
+			outcome.Note = fmt.Sprintf("points to version %s (number %d)", current.Version, current.Number)
+		}
+		outcomes = append(outcomes, outcome)
+	}
+	return outcomes, nil
+}

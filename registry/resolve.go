@@ -1,0 +1,276 @@
+package registry
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Question narrows what [Service.Resolve] looks for within a version. All that is set must fit.
+type Question struct {
+	Type         string
+	Region       string
+	Provider     string
+	Architecture string
+	Component    string
+	// Metadata is compared with [FullMetadata]; "region" fits each region of an amazon.image.
+	Metadata Metadata
+}
+
+// Resolution is one build of one version: what a ref stands for.
+type Resolution struct {
+	Artifact ArtifactName `json:"artifact"`
+	Ref      string       `json:"ref" doc:"As it was asked."`
+	VersionID
+	Fingerprint  string `json:"fingerprint"`
+	Component    string `json:"component"`
+	Type         Type   `json:"type"`
+	Provider     string `json:"provider,omitempty" doc:"Vagrant provider of a box."`
+	Architecture string `json:"architecture,omitempty"`
+	// ID is set when exactly one image was meant: that of the region, or the only one.
+	ID     string  `json:"id,omitempty" doc:"Id of the image, when exactly one was meant."`
+	Images []Image `json:"images" doc:"All images of the build, or that of the region that was asked for."`
+	// AMIs maps region to AMI id for an amazon.image.
+	AMIs  map[string]string `json:"ami_ids,omitempty" doc:"Region to AMI id."`
+	Files []File            `json:"files"`
+	// Metadata is the [FullMetadata] of the build.
+	Metadata    Metadata    `json:"metadata_full"`
+	CreatedAt   time.Time   `json:"created_at" doc:"When the version was made."`
+	CompletedAt *time.Time  `json:"completed_at,omitempty"`
+	Revocation  *Revocation `json:"revocation,omitempty" doc:"Of the version; consumers decide what it means to them."`
+}
+
+// Bare returns the one id that a script wants: the image's, or the sha256 of the only file. Conflict:
+// there is more than one; the choices are listed.
+func (r Resolution) Bare() (string, error) {
+	switch {
+	case r.ID != "":
+		return r.ID, nil
+	case len(r.Images) > 1:
+		regions := imageRegions(r.Images)
+		return "", &Error{
+			Kind:    Conflict,
+			Msg:     fmt.Sprintf("%s %s has images in %d regions; say which region: %s", r.Artifact, r.Version, len(regions), strings.Join(regions, ", ")),
+			Choices: regions,
+		}
+	case len(r.Files) == 1:
+		return string(r.Files[0].SHA256), nil
+	}
+	var names []string
+	for _, f := range r.Files {
+		names = append(names, f.Name)
+	}
+	return "", &Error{
+		Kind:    Conflict,
+		Msg:     fmt.Sprintf("%s %s has no single id but %d files: %s", r.Artifact, r.Version, len(names), strings.Join(names, ", ")),
+		Choices: names,
+	}
+}
+
+// Resolve finds the one build that a ref and a question name. NotFound: no such version, an open
+// one, or a version without a fitting build or region; the text and the choices list what there is. Conflict: more
+// than one build or image fits; the choices list them. It never takes the first of several and never
+// falls back to another region or version.
+func (s *Service) Resolve(ctx context.Context, name, ref string, q Question) (Resolution, error) {
+	n, err := ParseArtifactName(name)
+	if err != nil {
+		return Resolution{}, err
+	}
+	var p problems
+	r, err := ParseRef(ref)
+	p.check("ref", err)
+	var typ Type
+	if q.Type != "" {
+		typ, err = ParseType(q.Type)
+		p.check("type", err)
+	}
+	if err := p.err(); err != nil {
+		return Resolution{}, err
+	}
+	if err := s.readable(ctx, s.store, n); err != nil {
+		return Resolution{}, err
+	}
+	v, err := s.find(ctx, s.store, n, r, typ)
+	if err != nil {
+		return Resolution{}, err
+	}
+	if v.Status == StatusOpen {
+		return Resolution{}, Errorf(NotFound, "version %s (number %d) of %s is not complete: it still expects %s", v.Version, v.Number, n, quoteList(v.Missing()))
+	}
+	build, err := choose(v, typ, q)
+	if err != nil {
+		return Resolution{}, err
+	}
+	return resolution(v, r, build, q.Region)
+}
+
+// choose returns the one build of a version that fits.
+func choose(v Version, typ Type, q Question) (Build, error) {
+	var fitting []Build
+	for _, b := range v.Builds {
+		if (typ == "" || b.Type == typ) && matches(q.Component, b.Component) && matches(q.Architecture, b.Architecture) &&
+			hasProvider(b, q.Provider) && hasMetadata(FullMetadata(v.Metadata, b), q.Metadata) {
+			fitting = append(fitting, b)
+		}
+	}
+	if len(fitting) == 0 {
+		choices := describeBuilds(v.Builds)
+		return Build{}, &Error{
+			Kind:    NotFound,
+			Msg:     fmt.Sprintf("version %s of %s has no build with %s; it has: %s", v.Version, v.Artifact, q.describe(), strings.Join(choices, "; ")),
+			Choices: choices,
+		}
+	}
+	if q.Region != "" {
+		var regions []string
+		inRegion := slices.DeleteFunc(slices.Clone(fitting), func(b Build) bool {
+			regions = append(regions, imageRegions(b.Images)...)
+			return !slices.Contains(imageRegions(b.Images), q.Region)
+		})
+		if len(inRegion) == 0 {
+			slices.Sort(regions)
+			regions = slices.Compact(regions)
+			there := "it has no images"
+			if len(regions) > 0 {
+				there = "it has: " + strings.Join(regions, ", ")
+			}
+			return Build{}, &Error{
+				Kind:    NotFound,
+				Msg:     fmt.Sprintf("version %s of %s has no image in region %q; %s", v.Version, v.Artifact, clip(q.Region), there),
+				Choices: regions,
+			}
+		}
+		fitting = inRegion
+	}
+	if len(fitting) > 1 {
+		choices := describeBuilds(fitting)
+		return Build{}, &Error{
+			Kind:    Conflict,
+			Msg:     fmt.Sprintf("version %s of %s has %d builds that fit; add type, component, architecture, provider or metadata to mean one: %s", v.Version, v.Artifact, len(fitting), strings.Join(choices, "; ")),
+			Choices: choices,
+		}
+	}
+	return fitting[0], nil
+}
+
+func resolution(v Version, ref Ref, b Build, region string) (Resolution, error) {
+	r := Resolution{
+		Artifact: v.Artifact, Ref: ref.Text, VersionID: v.VersionID, Fingerprint: v.Fingerprint,
+		Component: b.Component, Type: b.Type, Provider: b.Provider, Architecture: b.Architecture,
+		Images: b.Images, Files: b.Files, Metadata: FullMetadata(v.Metadata, b),
+		CreatedAt: v.CreatedAt, CompletedAt: v.Completed, Revocation: v.Revocation,
+	}
+	if b.Type == AmazonImage {
+		r.AMIs = map[string]string{}
+		for _, image := range b.Images {
+			r.AMIs[image.Region] = image.ID
+		}
+	}
+	if region != "" {
+		r.Images = slices.DeleteFunc(slices.Clone(b.Images), func(i Image) bool { return i.Region != region })
+		if len(r.Images) > 1 {
+			var choices []string
+			for _, image := range r.Images {
+				choices = append(choices, image.String())
+			}
+			return Resolution{}, &Error{
+				Kind:    Conflict,
+				Msg:     fmt.Sprintf("version %s of %s has %d images in region %s: %s", v.Version, v.Artifact, len(choices), region, strings.Join(choices, ", ")),
+				Choices: choices,
+			}
+		}
+	}
+	if len(r.Images) == 1 {
+		r.ID = r.Images[0].ID
+	}
+	return r, nil
+}
+
+func matches(want, have string) bool { return want == "" || want == have }
+
+// hasProvider looks at a box's Vagrant provider and at the providers of images.
+func hasProvider(b Build, provider string) bool {
+	return matches(provider, b.Provider) || slices.ContainsFunc(b.Images, func(i Image) bool { return i.Provider == provider })
+}
+
+func hasMetadata(have, want Metadata) bool {
+	for key, value := range want {
+		got, ok := have[key]
+		if _, region := have[regionPrefix+value]; key == "region" && region {
+			continue
+		}
+		if !ok || got != value {
+			return false
+		}
+	}
+	return true
+}
+
+func imageRegions(images []Image) []string {
+	var regions []string
+	for _, i := range images {
+		if i.Region != "" {
+			regions = append(regions, i.Region)
+		}
+	}
+	slices.Sort(regions)
+	return slices.Compact(regions)
+}
+
+func (q Question) describe() string {
+	var parts []string
+	for _, part := range []struct{ name, value string }{
+		{"type", q.Type}, {"component", q.Component}, {"architecture", q.Architecture}, {"provider", q.Provider},
+	} {
+		if part.value != "" {
+			parts = append(parts, part.name+" "+clip(part.value))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(q.Metadata)) {
+		parts = append(parts, fmt.Sprintf("metadata %s=%s", clip(key), clip(q.Metadata[key])))
+	}
+	return cmp.Or(strings.Join(parts, ", "), "images or files")
+}
+
+func describeBuilds(builds []Build) []string {
+	texts := make([]string, len(builds))
+	for i, b := range builds {
+		texts[i] = "component " + b.Component + ", type " + string(b.Type)
+		if b.Provider != "" {
+			texts[i] += ", provider " + b.Provider
+		}
+		if b.Architecture != "" {
+			texts[i] += ", architecture " + b.Architecture
+		}
+	}
+	return texts
+}
+
+func quoteList(list []string) string { return strings.Join(list, ", ") }
+
+// ImageUses answers which artifact and version an image is: the newest first, at most 100, of
+// those that the caller may read. NotFound: none.
+func (s *Service) ImageUses(ctx context.Context, provider, region, id string) ([]ImageUse, error) {
+	all, err := s.store.ImageUses(ctx, provider, region, id, 100)
+	if err != nil {
+		return nil, err
+	}
+	var uses []ImageUse
+	for _, use := range all {
+		switch err := s.readable(ctx, s.store, use.Artifact); KindOf(err) {
+		case "":
+			uses = append(uses, use)
+		case NotFound, Unauthorized:
+		default:
+			return nil, err
+		}
+	}
+	if len(uses) == 0 {
+		return nil, errHidden(ctx, "no artifact has the image %s", clip(Image{Provider: provider, Region: region, ID: id}.String()))
+	}
+	return uses, nil
+}
