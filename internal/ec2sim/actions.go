@@ -36,6 +36,7 @@ var ec2Actions = map[string]action{
 	"CopyImage": {copyImage, rules{
 		"SourceRegion": required(text), "SourceImageId": required(text), "Name": required(text), "Description": text,
 		"CopyImageTags": boolean, "Encrypted": boolean, "KmsKeyId": unset,
+		"ClientToken": text,
 	}},
 	"DeregisterImage": {deregisterImage, rules{"ImageId": required(text)}},
 	"DeleteSnapshot":  {deleteSnapshot, rules{"SnapshotId": required(text)}},
@@ -50,8 +51,11 @@ var ec2Actions = map[string]action{
 		"Placement.AvailabilityZone": text, "SubnetId": unset, "IamInstanceProfile.Name": unset,
 		// What follows changes how an instance runs; these do not run.
 		"UserData": text, "EbsOptimized": boolean, "EnclaveOptions.Enabled": boolean,
-		"InstanceInitiatedShutdownBehavior": only("stop", "terminate"),
-		"CreditSpecification.CpuCredits":    only("standard", "unlimited"),
+		"InstanceInitiatedShutdownBehavior":                              only("stop", "terminate"),
+		"CreditSpecification.CpuCredits":                                 only("standard", "unlimited"),
+		"CapacityReservationSpecification.CapacityReservationPreference": only("none", "open"),
+		"MetadataOptions.HttpEndpoint":                                   only("enabled", "disabled"), "MetadataOptions.HttpTokens": only("optional", "required"),
+		"MetadataOptions.HttpPutResponseHopLimit": number,
 	})},
 	"DescribeInstances":  {describeInstances, rules{"InstanceId.#": text}},
 	"StopInstances":      {stopInstances, rules{"InstanceId.#": required(text)}},

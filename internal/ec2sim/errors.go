@@ -1,7 +1,6 @@
 package ec2sim
 
 import (
-	"encoding/xml"
 	"errors"
 	"fmt"
 	"net/http"
@@ -29,7 +28,7 @@ func authFailure(format string, args ...any) error {
 
 // errorDocument gives err the form of the service; without a known service,
 // that of EC2.
-func errorDocument(service, requestID string, err error) (status int, document any) {
+func errorDocument(service, requestID string, err error) (status int, root, namespace string, content any) {
 	var e *apiError
 	if !errors.As(err, &e) {
 		e = &apiError{http.StatusInternalServerError, "InternalError", err.Error()}
@@ -39,17 +38,15 @@ func errorDocument(service, requestID string, err error) (status int, document a
 		Message string
 	}
 	if service == "sts" {
-		return e.status, struct {
-			XMLName   xml.Name `xml:"https://sts.amazonaws.com/doc/2011-06-15/ ErrorResponse"`
+		return e.status, "ErrorResponse", services[service].namespace, struct {
 			Error     detail
 			RequestID string `xml:"RequestId"`
-		}{Error: detail{e.code, e.message}, RequestID: requestID}
+		}{detail{e.code, e.message}, requestID}
 	}
-	return e.status, struct {
-		XMLName   xml.Name `xml:"Response"`
-		Error     detail   `xml:"Errors>Error"`
+	return e.status, "Response", "", struct {
+		Error     detail `xml:"Errors>Error"`
 		RequestID string
-	}{Error: detail{e.code, e.message}, RequestID: requestID}
+	}{detail{e.code, e.message}, requestID}
 }
 
 // kind is a sort of resource that has ids of its own.

@@ -1,6 +1,7 @@
 package ec2sim
 
 import (
+	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -166,6 +167,9 @@ func createImage(c *call) (answer, error) {
 // copyImage is the action CopyImage, which is sent to the region to copy to.
 // Unlike CreateImage it takes a name that is in use already.
 func copyImage(c *call) (answer, error) {
+	if id, err := c.madeBefore(); err != nil || id != "" {
+		return &imageIDReply{ImageID: id}, err
+	}
 	name := c.params["Name"]
 	if err := checkImageName(name); err != nil {
 		return nil, err
@@ -186,17 +190,19 @@ func copyImage(c *call) (answer, error) {
 	if c.params.bool("CopyImageTags") {
 		tags = image.Tags
 	}
-	return c.register(image, name, tags, map[string]string{}), nil
+	reply := c.register(image, name, tags, map[string]string{})
+	c.remember(reply.ImageID)
+	return reply, nil
 }
 
 // register adds the image to the account in the call's region, with an id and
 // a snapshot of its own.
-func (c *call) register(image Image, name string, tags, snapshotTags map[string]string) answer {
+func (c *call) register(image Image, name string, tags, snapshotTags map[string]string) *imageIDReply {
 	image.ID, image.SnapshotID = c.region.newID(amiKind.prefix), c.region.newID(snapshotKind.prefix)
 	image.Name, image.Owner, image.Public, image.Tags = name, AccountID, false, tags
 	image.CreatedAt, image.DeprecatedAt = c.server.now().UTC(), time.Time{}
 	c.region.images = append(c.region.images, &image)
-	c.region.snapshots = append(c.region.snapshots, &snapshot{image.SnapshotID, snapshotTags})
+	c.region.snapshots = append(c.region.snapshots, &snapshot{id: image.SnapshotID, tags: snapshotTags})
 	return &imageIDReply{ImageID: image.ID}
 }
 
@@ -215,7 +221,7 @@ func deregisterImage(c *call) (answer, error) {
 		return nil, err
 	}
 	if image.Owner != AccountID {
-		return nil, &apiError{403, "AuthFailure", "Not authorized for image:" + image.ID}
+		return nil, &apiError{http.StatusForbidden, "AuthFailure", "Not authorized for image:" + image.ID}
 	}
 	c.region.images = slices.DeleteFunc(c.region.images, func(i *Image) bool { return i == image })
 	return &done{Return: true}, nil

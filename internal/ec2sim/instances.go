@@ -1,7 +1,6 @@
 package ec2sim
 
 import (
-	"encoding/json"
 	"maps"
 	"regexp"
 	"slices"
@@ -49,12 +48,6 @@ type volume struct {
 	size       int
 	createdAt  time.Time
 	tags       map[string]string
-}
-
-// launch remembers a RunInstances call by its client token.
-type launch struct {
-	request     string
-	reservation string
 }
 
 type reservationXML struct {
@@ -136,19 +129,11 @@ type runInstancesReply struct {
 
 var instanceType = regexp.MustCompile(`^[a-z][a-z0-9-]*\.[a-z0-9-]+$`)
 
-// runInstances is the action RunInstances: instances run at once. A call that
-// repeats the client token of an earlier one gets the instances of that one.
+// runInstances is the action RunInstances: instances run at once. Network
+// interfaces are not kept, so their tags have no place to show.
 func runInstances(c *call) (answer, error) {
-	request, err := json.Marshal(c.params)
-	if err != nil {
-		return nil, err
-	}
-	token := c.params["ClientToken"]
-	if earlier, ok := c.region.launches[token]; ok {
-		if earlier.request != string(request) {
-			return nil, fail("IdempotentParameterMismatch", "The client token '%s' was used with other parameters", token)
-		}
-		return c.launched(earlier.reservation), nil
+	if reservation, err := c.madeBefore(); err != nil || reservation != "" {
+		return c.launched(reservation), err
 	}
 	template, err := c.instanceTemplate()
 	if err != nil {
@@ -172,9 +157,7 @@ func runInstances(c *call) (answer, error) {
 			createdAt: i.launchedAt, tags: maps.Clone(specified["volume"]),
 		})
 	}
-	if token != "" {
-		c.region.launches[token] = launch{string(request), template.reservation}
-	}
+	c.remember(template.reservation)
 	return c.launched(template.reservation), nil
 }
 
@@ -223,7 +206,11 @@ func (c *call) launched(reservation string) answer {
 			instances = append(instances, i)
 		}
 	}
-	return &runInstancesReply{reservationXML: reservations(instances)[0]}
+	reply := &runInstancesReply{}
+	for _, x := range reservations(instances) {
+		reply.reservationXML = x
+	}
+	return reply
 }
 
 type describeInstancesReply struct {

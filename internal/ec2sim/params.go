@@ -102,7 +102,8 @@ func checkParams(values url.Values, declared rules) (params, error) {
 func shapeOf(name string) string {
 	part := strings.Split(name, ".")
 	for i, s := range part {
-		if n, err := strconv.Atoi(s); i > 0 && err == nil && n > 0 {
+		// Only as SDKs write it: with "01" too, two names would mean one position.
+		if n, err := strconv.Atoi(s); i > 0 && err == nil && n > 0 && strconv.Itoa(n) == s {
 			part[i] = "#"
 		}
 	}

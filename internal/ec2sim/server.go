@@ -16,6 +16,7 @@
 package ec2sim
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/xml"
@@ -86,20 +87,17 @@ type call struct {
 	params params
 }
 
-// answer is a reply document; every reply embeds replyHeader.
+// answer is the content of a reply document; every reply embeds replyHeader.
 type answer interface {
-	setHeader(replyHeader)
+	setRequestID(string)
 }
 
-// replyHeader is what all replies have in common: the root element, its
-// namespace and the request id.
+// replyHeader is what all EC2 replies have in common.
 type replyHeader struct {
-	XMLName   xml.Name
-	Namespace string `xml:"xmlns,attr"`
 	RequestID string `xml:"requestId,omitempty"`
 }
 
-func (h *replyHeader) setHeader(header replyHeader) { *h = header }
+func (h *replyHeader) setRequestID(id string) { h.RequestID = id }
 
 // done is the reply of actions that only confirm.
 type done struct {
@@ -113,18 +111,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{server: s}
 	reply, err := c.serve(w, r)
 
-	status, document := http.StatusOK, any(reply)
-	level := slog.LevelInfo
+	status, root, content := http.StatusOK, c.action+"Response", any(reply)
+	namespace := services[c.scope.service].namespace
 	if err != nil {
-		level = slog.LevelWarn
-		status, document = errorDocument(c.scope.service, requestID, err)
-	} else {
-		reply.setHeader(c.header(requestID))
+		status, root, namespace, content = errorDocument(c.scope.service, requestID, err)
+	} else if c.scope.service == "ec2" {
+		// STS has it in ResponseMetadata, which clients do without.
+		reply.setRequestID(requestID)
 	}
-	s.log.Log(r.Context(), level, "call", "service", c.scope.service, "region", c.scope.region,
-		"action", c.action, "status", status, "error", err)
+	c.log(r.Context(), status, err)
 
-	body, err := xml.Marshal(document)
+	body, err := encode(root, namespace, content)
 	if err != nil {
 		s.log.ErrorContext(r.Context(), "encode reply", "action", c.action, "error", err)
 		http.Error(w, "reply could not be encoded", http.StatusInternalServerError)
@@ -133,8 +130,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
 	w.Header().Set("X-Amzn-Requestid", requestID)
 	w.WriteHeader(status)
-	if _, err := io.WriteString(w, xml.Header+string(body)); err != nil {
-		s.log.DebugContext(context.WithoutCancel(r.Context()), "client went away", "error", err)
+	if _, err := w.Write(body); err != nil {
+		s.log.DebugContext(r.Context(), "client went away", "error", err)
 	}
 }
 
@@ -188,21 +185,33 @@ func (c *call) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 	return action.run(c)
 }
 
-func (c *call) header(requestID string) replyHeader {
-	header := replyHeader{
-		XMLName:   xml.Name{Local: c.action + "Response"},
-		Namespace: services[c.scope.service].namespace,
-		RequestID: requestID,
+func (c *call) log(ctx context.Context, status int, err error) {
+	level, attrs := slog.LevelInfo, []slog.Attr{
+		slog.String("service", c.scope.service), slog.String("region", c.scope.region),
+		slog.String("action", c.action), slog.Int("status", status),
 	}
-	if c.scope.service == "sts" {
-		// STS has the id in ResponseMetadata, which clients do not need.
-		header.RequestID = ""
+	if err != nil {
+		level, attrs = slog.LevelWarn, append(attrs, slog.Any("error", err))
 	}
-	return header
+	c.server.log.LogAttrs(ctx, level, "call", attrs...)
+}
+
+// encode makes an XML document of which the root element's name is only known
+// at run time.
+func encode(root, namespace string, content any) ([]byte, error) {
+	start := xml.StartElement{Name: xml.Name{Local: root}}
+	if namespace != "" {
+		start.Attr = []xml.Attr{{Name: xml.Name{Local: "xmlns"}, Value: namespace}}
+	}
+	buffer := bytes.NewBufferString(xml.Header)
+	if err := xml.NewEncoder(buffer).EncodeElement(content, start); err != nil {
+		return nil, err
+	}
+	return buffer.Bytes(), nil
 }
 
 func newRequestID() string {
 	var b [16]byte
-	rand.Read(b[:]) //nolint:errcheck // It never fails, by its contract.
+	_, _ = rand.Read(b[:]) // It never fails, by its contract.
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }

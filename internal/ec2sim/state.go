@@ -65,7 +65,7 @@ type region struct {
 	volumes   []*volume
 	keys      []*keyPair
 	groups    []*securityGroup
-	launches  map[string]launch // By client token.
+	tokens    map[clientToken]made
 }
 
 type snapshot struct {
@@ -74,7 +74,7 @@ type snapshot struct {
 }
 
 func newRegion(name, seed string) *region {
-	r := &region{name: name, seed: seed, launches: make(map[string]launch)}
+	r := &region{name: name, seed: seed, tokens: make(map[clientToken]made)}
 	r.vpcID, r.subnet = r.newID("vpc-"), r.newID("subnet-")
 	r.groups = []*securityGroup{{
 		id: r.newID("sg-"), name: "default", description: "default VPC security group", vpcID: r.vpcID,

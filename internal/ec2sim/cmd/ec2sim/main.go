@@ -3,8 +3,8 @@
 //
 //	ec2sim [--listen 127.0.0.1:0] [--addr-file FILE]
 //
-// It writes "ec2sim listening on URL" to stdout once it serves, and the bare
-// URL to FILE, which appears complete or not at all.
+// It writes "ec2sim listening on URL" to stdout once it serves, the bare URL to
+// FILE, which appears complete or not at all, and a line per call to stderr.
 package main
 
 import (
@@ -68,20 +68,19 @@ func serve(ctx context.Context, addr *net.TCPAddr, addrFile string, stdout, stde
 	if err != nil {
 		return err
 	}
+	url := "http://" + listener.Addr().String()
+	if addrFile != "" {
+		// The listener takes connections already, so whoever reads it may call.
+		if err := writeFile(addrFile, url+"\n"); err != nil {
+			return fmt.Errorf("--addr-file: %w", errors.Join(err, listener.Close()))
+		}
+	}
 	server := &http.Server{
 		Handler:           ec2sim.New(ec2sim.WithLogger(slog.New(slog.NewTextHandler(stderr, nil)))),
 		ReadHeaderTimeout: 10 * time.Second,
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
-	defer server.Close() //nolint:errcheck // After Shutdown there is nothing left to close.
-
-	url := "http://" + listener.Addr().String()
-	if addrFile != "" {
-		if err := writeFile(addrFile, url+"\n"); err != nil {
-			return fmt.Errorf("--addr-file: %w", err)
-		}
-	}
 	fmt.Fprintf(stdout, "ec2sim listening on %s\n", url)
 
 	select {
