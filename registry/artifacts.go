@@ -54,9 +54,11 @@ func (s *Service) Artifacts(ctx context.Context, f ArtifactFilter) (ArtifactPage
 	if err != nil {
 		return ArtifactPage{}, err
 	}
-	page := ArtifactPage{Artifacts: artifacts}
+	page := ArtifactPage{Artifacts: []Artifact{}}
+	for _, a := range artifacts[:min(limit, len(artifacts))] {
+		page.Artifacts = append(page.Artifacts, a.withLists())
+	}
 	if len(artifacts) > limit {
-		page.Artifacts = artifacts[:limit]
 		page.Next = encodeCursor(string(artifacts[limit-1].Name))
 	}
 	return page, nil
@@ -75,7 +77,7 @@ func (s *Service) Artifact(ctx context.Context, name string) (Artifact, error) {
 	if err != nil {
 		return Artifact{}, notFound(err, "artifact %s does not exist", n)
 	}
-	return a, nil
+	return a.withLists(), nil
 }
 
 // ArtifactSettings are what an administrator says of an artifact.
@@ -115,7 +117,7 @@ func (s *Service) PutArtifact(ctx context.Context, name string, settings Artifac
 		}
 		return s.record(ctx, tx, Event{Action: ActionArtifactUpdate, Artifact: n, Detail: Metadata{"public": strconv.FormatBool(a.Public)}})
 	})
-	return a, err
+	return a.withLists(), err
 }
 
 // DeleteArtifact removes an artifact with all its versions and channels. It needs the role admin.

@@ -51,12 +51,8 @@ func (s *Service) BeginUpload(ctx context.Context, req UploadRequest) (UploadSta
 		return UploadStatus{}, err
 	}
 	if known {
-		err := s.store.Update(ctx, func(tx Tx) error {
-			if _, err := tx.LockArtifact(ctx, name, true, upload.CreatedAt); err != nil {
-				return err
-			}
-			return tx.GrantBlob(ctx, name, digest)
-		})
+		// The artifact that has the file may be gone before this one is published.
+		err := s.store.Update(ctx, func(tx Tx) error { return tx.GrantBlob(ctx, name, digest) })
 		return UploadStatus{Upload: upload, Offset: req.Size, Done: true}, err
 	}
 	var id [16]byte
@@ -120,9 +116,6 @@ func (s *Service) CommitUpload(ctx context.Context, id string) (UploadStatus, er
 		return UploadStatus{}, err
 	}
 	err = s.store.Update(ctx, func(tx Tx) error {
-		if _, err := tx.LockArtifact(ctx, upload.Artifact, true, s.time()); err != nil {
-			return err
-		}
 		if err := tx.GrantBlob(ctx, upload.Artifact, upload.SHA256); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -110,9 +111,8 @@ func isDigits(s string) bool {
 	return strings.Trim(s, "0123456789") == ""
 }
 
-// looksLikeVersion catches "1.2" and "v1.2.0": read as a fingerprint they would end in a puzzling
-// "not found".
-func looksLikeVersion(s string) bool {
-	rest := strings.TrimPrefix(s, "v")
-	return rest != "" && strings.Contains(rest, ".") && strings.Trim(rest, "0123456789.") == ""
-}
+// looksLikeVersion catches "1.2", "v1.2.0" and "1.2.0+linux": read as a fingerprint they would end in
+// a puzzling "not found".
+func looksLikeVersion(s string) bool { return versionLike.MatchString(s) }
+
+var versionLike = regexp.MustCompile(`^v?[0-9]+(\.[0-9]+)+([-+].*)?$`)

@@ -161,7 +161,7 @@ func resolution(v Version, ref Ref, b Build, region string) (Resolution, error) 
 	r := Resolution{
 		Artifact: v.Artifact, Ref: ref.Text, VersionID: v.VersionID, Fingerprint: v.Fingerprint,
 		Component: b.Component, Type: b.Type, Provider: b.Provider, Architecture: b.Architecture,
-		Images: b.Images, Files: b.Files, Metadata: FullMetadata(v.Metadata, b),
+		Images: list(b.Images), Files: list(b.Files), Metadata: FullMetadata(v.Metadata, b),
 		CreatedAt: v.CreatedAt, CompletedAt: v.Completed, Revocation: v.Revocation,
 	}
 	if b.Type == AmazonImage {
@@ -263,6 +263,7 @@ func (s *Service) ImageUses(ctx context.Context, provider, region, id string) ([
 	for _, use := range all {
 		switch err := s.readable(ctx, s.store, use.Artifact); KindOf(err) {
 		case "":
+			use.Channels = list(use.Channels)
 			uses = append(uses, use)
 		case NotFound, Unauthorized:
 		default:

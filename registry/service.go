@@ -94,3 +94,26 @@ func decodeCursor(p *problems, cursor string) string {
 	}
 	return string(raw)
 }
+
+// list is s, or an empty list for nil, so that JSON has [] and never null.
+func list[S ~[]E, E any](s S) S {
+	if s == nil {
+		return S{}
+	}
+	return s
+}
+
+// withLists returns v as callers see it, without nil lists and maps.
+func (v Version) withLists() Version {
+	v.Expect, v.Requested, v.Builds = list(v.Expect), list(v.Requested), list(v.Builds)
+	if v.Metadata == nil {
+		v.Metadata = Metadata{}
+	}
+	return v
+}
+
+// withLists returns a as callers see it, without nil lists.
+func (a Artifact) withLists() Artifact {
+	a.Types, a.Channels = list(a.Types), list(a.Channels)
+	return a
+}

@@ -86,8 +86,8 @@ type Tx interface {
 	// an artifact of the same name that is made later continues them.
 	DeleteArtifact(ctx context.Context, name ArtifactName) error
 
-	// InsertVersion adds a version without builds. The artifact's counters follow: last number, and
-	// highest as given.
+	// InsertVersion adds a version without builds. The artifact follows: its last number, highest as
+	// given, and the version's CreatedAt as the time of its last change.
 	InsertVersion(ctx context.Context, v Version, highest string) error
 	// UpdateVersion sets status, expect, requested channels, metadata, completion and revocation.
 	UpdateVersion(ctx context.Context, v Version) error
@@ -103,7 +103,7 @@ type Tx interface {
 	// move to its history.
 	MoveChannel(ctx context.Context, name ArtifactName, channel string, move ChannelMove) error
 
-	// GrantBlob lets an artifact refer to a blob. Granting twice is no error.
+	// GrantBlob lets an artifact, which need not exist yet, refer to a blob. Granting twice is no error.
 	GrantBlob(ctx context.Context, name ArtifactName, digest Digest) error
 
 	// AppendEvent adds an event and sets its ID. It comes last in a transaction, because others that

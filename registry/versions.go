@@ -63,9 +63,11 @@ func (s *Service) Versions(ctx context.Context, name string, f VersionFilter) (V
 	if err != nil {
 		return VersionPage{}, err
 	}
-	page := VersionPage{Versions: versions}
+	page := VersionPage{Versions: []Version{}}
+	for _, v := range versions[:min(limit, len(versions))] {
+		page.Versions = append(page.Versions, v.withLists())
+	}
 	if len(versions) > limit {
-		page.Versions = versions[:limit]
 		page.Next = encodeCursor(strconv.FormatInt(versions[limit-1].Number, 10))
 	}
 	return page, nil
@@ -81,7 +83,8 @@ func (s *Service) Version(ctx context.Context, name, ref string) (Version, error
 	if err := s.readable(ctx, s.store, n); err != nil {
 		return Version{}, err
 	}
-	return s.find(ctx, s.store, n, r, "")
+	v, err := s.find(ctx, s.store, n, r, "")
+	return v.withLists(), err
 }
 
 func parseTarget(name, ref string) (ArtifactName, Ref, error) {
@@ -293,7 +296,7 @@ func (s *Service) changeOffer(ctx context.Context, name, ref string, change func
 		event.Artifact, event.Number = n, v.Number
 		return s.record(ctx, tx, event)
 	})
-	return v, err
+	return v.withLists(), err
 }
 
 // refreshLatest sets the heads of all types that a version has builds of, after it came to be
