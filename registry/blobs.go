@@ -141,18 +141,26 @@ func (s *Service) AbortUpload(ctx context.Context, id string) error {
 func (s *Service) ExpireUploads(ctx context.Context) (int, error) {
 	dropped := 0
 	for {
+		before := dropped
 		uploads, err := s.store.UploadsBefore(ctx, s.time().Add(-UploadTTL), 100)
-		if err != nil || len(uploads) == 0 {
+		if err != nil {
 			return dropped, err
 		}
 		for _, u := range uploads {
-			if err := s.blobs.Abort(ctx, u.ID); err != nil {
+			err := s.blobs.Abort(ctx, u.ID)
+			if KindOf(err) == Conflict {
+				continue // somebody is still sending; the next sweep finds it again
+			}
+			if err != nil {
 				return dropped, err
 			}
 			if err := s.forgetUpload(ctx, u.ID); err != nil {
 				return dropped, err
 			}
 			dropped++
+		}
+		if dropped == before {
+			return dropped, nil
 		}
 	}
 }

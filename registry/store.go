@@ -186,9 +186,11 @@ type ImageUse struct {
 // BlobStore keeps bytes by their digest. Every implementation passes registrytest.TestBlobStore.
 //
 // A blob comes into being by an upload: Create, then Append until all bytes are there, then Commit.
-// An upload survives a crash up to the offset that Offset reports afterwards.
+// An upload survives a crash up to the offset that Offset reports afterwards. While somebody appends
+// to an upload, every other write to it is a Conflict at once.
 //
-// Errors: what does not exist is NotFound; no space or no access to the medium is Unavailable.
+// Errors: what does not exist is NotFound; no space or no access to the medium is Unavailable. A
+// cancelled context ends a method with its error; an Append keeps what came before.
 type BlobStore interface {
 	// Stat returns the size of a blob in bytes.
 	Stat(ctx context.Context, digest Digest) (int64, error)
@@ -202,10 +204,9 @@ type BlobStore interface {
 	// Offset returns how many bytes of an upload are safe.
 	Offset(ctx context.Context, id string) (int64, error)
 	// Append adds bytes at offset, which must be what Offset reports: another is a Conflict and
-	// nothing is written, and so is an upload to which somebody else appends right now. It returns
-	// the new offset. When r fails, what came before the failure is kept, the new offset counts it
-	// and r's error is returned. At most limit bytes are taken in all; more is TooLarge, and what was
-	// over the limit is not kept.
+	// nothing is written. It returns the new offset. When r fails, what came before the failure is
+	// kept, the new offset counts it and r's error is returned. The upload never grows beyond limit
+	// bytes in all; more is TooLarge, and what was over the limit is not kept.
 	Append(ctx context.Context, id string, offset, limit int64, r io.Reader) (int64, error)
 	// Commit makes the bytes a blob and ends the upload. Bytes of another digest or size are Invalid
 	// with both values in the text; nothing is kept then and the upload is gone. When Commit returns nil the blob

@@ -172,7 +172,8 @@ func (d *Disk) Create(ctx context.Context, id string) error {
 		return diskError(err)
 	}
 	if err := errors.Join(f.Close(), syncDir(dir), syncDir(d.uploads)); err != nil {
-		return diskError(err)
+		// An upload of which the caller does not know would make the next try a Conflict.
+		return diskError(errors.Join(err, d.remove(id)))
 	}
 	return nil
 }
@@ -204,8 +205,8 @@ func (d *Disk) Offset(ctx context.Context, id string) (int64, error) {
 
 // Append adds bytes at offset. A cancelled context ends it with the context's error between two
 // reads of r; like a failure of r, that keeps what came before. With an error of kind TooLarge the
-// upload holds limit bytes. After a failure of the disk it holds what the last checkpoint counted,
-// which is also what is returned.
+// upload holds limit bytes. After a failure of the disk the offset is that of the last checkpoint
+// that succeeded; Offset says where to go on.
 func (d *Disk) Append(ctx context.Context, id string, offset, limit int64, r io.Reader) (int64, error) {
 	unlock, err := d.lock(ctx, id)
 	if err != nil {
