@@ -1,0 +1,175 @@
+// Package importrules holds the project to the import rules of its design: dependencies point to the
+// domain, adapters do not know each other, and only programs wire things together.
+package importrules
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/cargomedia/packer-plugin-almanac"
+
+// rule says what the packages below some path may import of this module, and which modules of others.
+type rule struct {
+	name string
+	// of are paths below the module; "registry" is the package alone, "registry/server/..." the tree.
+	of []string
+	// own are the packages of this module that may be imported, in the same notation.
+	own []string
+	// foreign are prefixes of other modules' packages; nil allows all but the Packer SDK.
+	foreign []string
+}
+
+var rules = []rule{
+	{
+		name: "the domain imports the standard library and small value libraries only",
+		of:   []string{"registry"}, foreign: []string{"github.com/hashicorp/go-version"},
+	},
+	{
+		name: "the problem format is the domain's errors on the wire, and no more",
+		of:   []string{"registry/problem"}, own: []string{"registry"}, foreign: []string{},
+	},
+	{
+		name: "adapters import the domain and never each other",
+		of:   []string{"registry/sqlstore", "registry/blob", "registry/registrytest"}, own: []string{"registry"},
+	},
+	{
+		name: "the client and the server share the wire format and do not know each other",
+		of:   []string{"registry/client"}, own: []string{"registry", "registry/problem"},
+	},
+	{
+		name: "the server mounts its own sub-packages over the domain",
+		of:   []string{"registry/server/..."}, own: []string{"registry", "registry/problem", "registry/box", "registry/server/..."},
+	},
+	{
+		name: "readers of formats stand alone",
+		of:   []string{"registry/box", "internal/archive"}, own: nil, foreign: []string{},
+	},
+	{
+		name: "the HCL writer reads the domain's types and talks to nobody",
+		of:   []string{"terraform/emit"}, own: []string{"registry"},
+	},
+	{
+		name: "the stand-in for EC2 stands alone",
+		of:   []string{"internal/ec2sim/..."}, own: []string{"internal/ec2sim/..."}, foreign: []string{},
+	},
+	{
+		name: "the plugin reaches the registry through the client",
+		of:   []string{"post-processor/..."},
+		own: []string{
+			"registry", "registry/client", "registry/box", "terraform/emit", "internal/archive", "version", "post-processor/...",
+		},
+	},
+	{
+		name: "the plugin's main registers components and no more",
+		of:   []string{""}, own: []string{"post-processor/...", "version"},
+	},
+}
+
+// sdkUsers are the packages that may import the Packer SDK.
+var sdkUsers = []string{"", "version", "post-processor/...", "datasource/..."}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+	Module     *struct{ Path string }
+	Standard   bool
+}
+
+func TestImports(t *testing.T) {
+	packages := list(t)
+	standard := map[string]bool{}
+	for _, p := range packages {
+		standard[p.ImportPath] = p.Standard
+	}
+	for _, r := range rules {
+		t.Run(r.name, func(t *testing.T) {
+			checked := 0
+			for _, p := range packages {
+				path, ours := below(p)
+				if !ours || !within(path, r.of) {
+					continue
+				}
+				checked++
+				for _, imported := range p.Imports {
+					if standard[imported] || allowed(imported, r) {
+						continue
+					}
+					t.Errorf("%s imports %s", p.ImportPath, imported)
+				}
+			}
+			if checked == 0 {
+				t.Errorf("no package is held to this rule; is %v still the right place?", r.of)
+			}
+		})
+	}
+	t.Run("the Packer SDK is in the plugin alone", func(t *testing.T) {
+		for _, p := range packages {
+			path, ours := below(p)
+			if !ours || within(path, sdkUsers) {
+				continue
+			}
+			for _, imported := range p.Imports {
+				if strings.HasPrefix(imported, "github.com/hashicorp/packer-plugin-sdk/") {
+					t.Errorf("%s imports %s", p.ImportPath, imported)
+				}
+			}
+		}
+	})
+}
+
+func allowed(imported string, r rule) bool {
+	if path, ok := strings.CutPrefix(imported, module); ok {
+		return within(strings.TrimPrefix(path, "/"), r.own)
+	}
+	if r.foreign == nil {
+		return true
+	}
+	return slices.ContainsFunc(r.foreign, func(prefix string) bool {
+		return imported == prefix || strings.HasPrefix(imported, prefix+"/")
+	})
+}
+
+// below returns a package's path below the module, and whether it is of this module.
+func below(p listed) (string, bool) {
+	if p.Module == nil || p.Module.Path != module {
+		return "", false
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/"), true
+}
+
+func within(path string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		root, tree := strings.CutSuffix(pattern, "/...")
+		return path == root || tree && strings.HasPrefix(path, root+"/")
+	})
+}
+
+func list(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-deps", "-json=ImportPath,Imports,Module,Standard", module+"/...")
+	out, err := cmd.Output()
+	if err != nil {
+		exit, _ := errors.AsType[*exec.ExitError](err)
+		if exit != nil {
+			t.Fatalf("go list: %v\n%s", err, exit.Stderr)
+		}
+		t.Fatal(err)
+	}
+	var packages []listed
+	decoder := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p listed
+		if err := decoder.Decode(&p); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, p)
+	}
+}
