@@ -39,11 +39,10 @@ func (s *Service) Artifacts(ctx context.Context, f ArtifactFilter) (ArtifactPage
 	}
 	p.check("q", checkText(f.Text, 200, ""))
 	if f.Cursor != "" {
-		name, err := ParseArtifactName(decodeCursor(&p, f.Cursor))
-		if err != nil && len(p.fields) == 0 {
-			p.add("cursor", "is not one that this registry gave out; leave it out to begin at the start")
-		}
-		q.After = name
+		decodeCursor(&p, f.Cursor, func(position string) (err error) {
+			q.After, err = ParseArtifactName(position)
+			return err
+		})
 	}
 	if err := p.err(); err != nil {
 		return ArtifactPage{}, err

@@ -87,12 +87,15 @@ func encodeCursor(position string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(position))
 }
 
-func decodeCursor(p *problems, cursor string) string {
+// decodeCursor hands what a cursor holds to parse, and reports a cursor of which it makes nothing.
+func decodeCursor(p *problems, cursor string, parse func(position string) error) {
 	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err == nil {
+		err = parse(string(raw))
+	}
 	if err != nil {
 		p.add("cursor", "is not one that this registry gave out; leave it out to begin at the start")
 	}
-	return string(raw)
 }
 
 // list is s, or an empty list for nil, so that JSON has [] and never null.

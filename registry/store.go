@@ -16,6 +16,8 @@ import (
 //   - Times are kept to the microsecond and returned in UTC. Nil and empty slices and maps are the
 //     same: both come back with length 0.
 //   - A cancelled context ends a method with its error; nothing is half written.
+//   - A limit is meant literally: 0 returns nothing.
+//   - Names are found in the case in which they were given.
 type Store interface {
 	Reader
 
@@ -50,7 +52,8 @@ type Reader interface {
 	// Channel returns a channel and its moves, the newest first, at most limit of them.
 	Channel(ctx context.Context, name ArtifactName, channel string, limit int) (Channel, []ChannelMove, error)
 
-	// ImageUses finds the builds that have an image, the newest version first, at most limit.
+	// ImageUses finds the builds that have an image, of the version that was made last first, at most
+	// limit.
 	ImageUses(ctx context.Context, provider, region, id string, limit int) ([]ImageUse, error)
 	// BlobUsers lists the artifacts that may refer to a blob: those with a file of that digest and
 	// those for which [Tx.GrantBlob] was called. No artifact is an empty list, not an error.
@@ -77,13 +80,14 @@ type Tx interface {
 
 	// LockArtifact makes every other Update that locks the same artifact wait until this one ends.
 	// It must come before the first read or write of the artifact. With create, an artifact that
-	// does not exist (or was deleted) is made with the given time. Without, it is NotFound. A
-	// different artifact whose name differs in case alone is an error of kind Conflict that names it.
+	// does not exist (or was deleted) is made with the given time; another one whose name differs in
+	// case alone is a Conflict that names it. Without, what does not exist is NotFound.
 	LockArtifact(ctx context.Context, name ArtifactName, create bool, now time.Time) (Counters, error)
 	// PutArtifact sets description, visibility and the time of the last change.
 	PutArtifact(ctx context.Context, a Artifact) error
-	// DeleteArtifact removes an artifact with its versions, channels and grants. The counters stay:
-	// an artifact of the same name that is made later continues them.
+	// DeleteArtifact removes an artifact with its versions, channels and grants. Its events and uploads
+	// stay, and so do its counters: an artifact of the same name, in any case, that is made later
+	// continues them.
 	DeleteArtifact(ctx context.Context, name ArtifactName) error
 
 	// InsertVersion adds a version without builds. The artifact follows: its last number, highest as
@@ -106,7 +110,7 @@ type Tx interface {
 	// GrantBlob lets an artifact, which need not exist yet, refer to a blob. Granting twice is no error.
 	GrantBlob(ctx context.Context, name ArtifactName, digest Digest) error
 
-	// AppendEvent adds an event and sets its ID. It comes last in a transaction, because others that
+	// AppendEvent adds an event and gives it its ID. It comes last in a transaction, because others that
 	// append wait for this one to end.
 	AppendEvent(ctx context.Context, e Event) error
 

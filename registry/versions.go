@@ -46,10 +46,10 @@ func (s *Service) Versions(ctx context.Context, name string, f VersionFilter) (V
 		q.OfferedAt = s.time()
 	}
 	if f.Cursor != "" {
-		q.Before, err = strconv.ParseInt(decodeCursor(&p, f.Cursor), 10, 64)
-		if (err != nil || q.Before < 1) && len(p.fields) == 0 {
-			p.add("cursor", "is not one that this registry gave out; leave it out to begin at the start")
-		}
+		decodeCursor(&p, f.Cursor, func(position string) (err error) {
+			q.Before, err = strconv.ParseInt(position, 10, 64)
+			return err
+		})
 	}
 	if err := p.err(); err != nil {
 		return VersionPage{}, err

@@ -1,0 +1,299 @@
+package registrytest
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cargomedia/packer-plugin-almanac/registry"
+)
+
+var channelTests = []storeTest{
+	{"TheFirstMoveMakesAChannel", func(f *fixture) {
+		f.publish(version("a/b", 1))
+		move := registry.ChannelMove{To: versionID(1), At: moment, By: hostile, Reason: hostile}
+		f.update(func(tx registry.Tx) error { return tx.MoveChannel(f.ctx, "a/b", "production", move) })
+		channel, moves, err := f.store.Channel(f.ctx, "a/b", "production", 10)
+		f.check(err)
+		f.equal("Channel", channel, registry.Channel{Name: "production", VersionID: versionID(1), MovedAt: kept(moment), MovedBy: hostile})
+		move.At = kept(moment)
+		f.equal("moves", moves, []registry.ChannelMove{move})
+		f.wantUTC(channel.MovedAt, moves[0].At)
+	}},
+
+	{"HistoryHasTheNewestMoveFirstAndAtMostTheLimit", func(f *fixture) {
+		f.publish(version("a/b", 1), version("a/b", 2), version("a/b", 3), version("a/other", 1))
+		var want []registry.ChannelMove
+		var from *registry.VersionID
+		for i, number := range []int64{1, 3, 2, 3, 3} {
+			// The order is that of the moves, even if a clock goes back.
+			move := registry.ChannelMove{From: from, To: versionID(number), At: kept(after(-time.Duration(i) * time.Minute)), By: fmt.Sprint("user ", i)}
+			f.update(func(tx registry.Tx) error { return tx.MoveChannel(f.ctx, "a/b", "production", move) })
+			want = append(want, move)
+			from = &registry.VersionID{Number: number, Version: versionID(number).Version}
+		}
+		f.update(func(tx registry.Tx) error {
+			f.check(tx.MoveChannel(f.ctx, "a/b", "staging", registry.ChannelMove{To: versionID(1), At: moment}))
+			return tx.MoveChannel(f.ctx, "a/other", "production", registry.ChannelMove{To: versionID(1), At: moment})
+		})
+		slices.Reverse(want)
+		for _, limit := range []int{0, 1, 3, 5, 100} {
+			channel, moves, err := f.store.Channel(f.ctx, "a/b", "production", limit)
+			f.check(err)
+			f.equal("Channel", channel, registry.Channel{Name: "production", VersionID: versionID(3), MovedAt: want[0].At, MovedBy: "user 4"})
+			f.equal(fmt.Sprintf("moves with limit %d", limit), moves, want[:min(limit, len(want))])
+		}
+	}},
+}
+
+var useTests = []storeTest{
+	{"AnImageIsFoundByProviderRegionAndID", func(f *fixture) {
+		v := version("a/b", 1)
+		b := build("x", registry.AmazonImage)
+		b.Images = []registry.Image{
+			{Provider: "aws", Region: "eu-west-1", ID: "ami-1"}, {Provider: "aws", Region: "us-east-1", ID: "ami-2"},
+			{Provider: "docker", ID: "registry.example.com/app@sha256:1/2"},
+		}
+		v.Builds = []registry.Build{b}
+		f.publish(v)
+		want := []registry.ImageUse{{Artifact: "a/b", VersionID: v.VersionID, Component: "x", Type: registry.AmazonImage}}
+		for _, image := range b.Images {
+			got, err := f.store.ImageUses(f.ctx, image.Provider, image.Region, image.ID, 10)
+			f.check(err)
+			f.equal("uses of "+image.String(), got, want)
+		}
+		for _, image := range []registry.Image{
+			{Provider: "aws", Region: "us-east-1", ID: "ami-1"}, {Provider: "gce", Region: "eu-west-1", ID: "ami-1"}, {Provider: "aws", Region: "eu-west-1", ID: "ami-"},
+			{Provider: "aws", Region: "eu-west-1", ID: "AMI-1"}, {Provider: "aws", ID: "ami-1"},
+		} {
+			got, err := f.store.ImageUses(f.ctx, image.Provider, image.Region, image.ID, 10)
+			f.check(err)
+			f.equal("uses of "+image.String(), got, []registry.ImageUse(nil))
+		}
+	}},
+
+	{"UsesHaveTheNewestFirstWithRevocationAndChannels", func(f *fixture) {
+		shared := func(name registry.ArtifactName, number int64, at time.Duration) registry.Version {
+			v := version(name, number)
+			v.CreatedAt = kept(after(at))
+			b := build("x", registry.AmazonImage)
+			b.Images = []registry.Image{{Provider: "aws", Region: "eu-west-1", ID: "ami-shared"}}
+			v.Builds = []registry.Build{b}
+			return v
+		}
+		first, second, third := shared("a/b", 1, 1), shared("a/c", 7, time.Hour), shared("a/b", 2, 2*time.Hour)
+		second.Revocation = &registry.Revocation{At: kept(after(3 * time.Hour)), By: "ops", Reason: hostile}
+		third.Status = registry.StatusOpen
+		f.publish(first, second, third)
+		f.update(func(tx registry.Tx) error {
+			for _, channel := range []string{"staging", "Zeta", "production"} {
+				f.check(tx.MoveChannel(f.ctx, "a/b", channel, registry.ChannelMove{To: versionID(1), At: moment}))
+			}
+			f.check(tx.MoveChannel(f.ctx, "a/b", "moved", registry.ChannelMove{To: versionID(1), At: moment}))
+			f.check(tx.MoveChannel(f.ctx, "a/b", "moved", registry.ChannelMove{To: versionID(2), At: moment}))
+			return nil
+		})
+		want := []registry.ImageUse{
+			{Artifact: "a/b", VersionID: versionID(2), Component: "x", Type: registry.AmazonImage, Channels: []string{"moved"}},
+			{Artifact: "a/c", VersionID: versionID(7), Component: "x", Type: registry.AmazonImage, Revocation: second.Revocation},
+			{Artifact: "a/b", VersionID: versionID(1), Component: "x", Type: registry.AmazonImage, Channels: []string{"Zeta", "production", "staging"}},
+		}
+		for limit := range 4 {
+			got, err := f.store.ImageUses(f.ctx, "aws", "eu-west-1", "ami-shared", limit)
+			f.check(err)
+			f.equal(fmt.Sprintf("uses with limit %d", limit), got, want[:limit])
+		}
+	}},
+
+	{"TwoBuildsOfAVersionAreTwoUses", func(f *fixture) {
+		v := version("a/b", 1)
+		for _, component := range []string{"y", "x"} {
+			b := build(component, registry.AmazonImage)
+			b.Images = []registry.Image{{Provider: "aws", Region: "r", ID: "i"}}
+			v.Builds = append(v.Builds, b)
+		}
+		f.publish(v)
+		f.update(func(tx registry.Tx) error {
+			f.check(tx.MoveChannel(f.ctx, "a/b", "c1", registry.ChannelMove{To: versionID(1), At: moment}))
+			return tx.MoveChannel(f.ctx, "a/b", "c2", registry.ChannelMove{To: versionID(1), At: moment})
+		})
+		got, err := f.store.ImageUses(f.ctx, "aws", "r", "i", 10)
+		f.check(err)
+		f.equal("ImageUses", got, []registry.ImageUse{
+			{Artifact: "a/b", VersionID: versionID(1), Component: "x", Type: registry.AmazonImage, Channels: []string{"c1", "c2"}},
+			{Artifact: "a/b", VersionID: versionID(1), Component: "y", Type: registry.AmazonImage, Channels: []string{"c1", "c2"}},
+		})
+	}},
+
+	{"ABlobIsUsedByFilesAndByGrantsEachArtifactOnce", func(f *fixture) {
+		for _, name := range []registry.ArtifactName{"a/files", "a/both"} {
+			for number := int64(1); number <= 2; number++ {
+				v := version(name, number)
+				b := build("x", registry.Archive)
+				b.Files = []registry.File{{Name: "1", SHA256: digest("blob")}, {Name: "2", SHA256: digest("blob")}, {Name: "3", SHA256: digest("other")}}
+				v.Builds = []registry.Build{b}
+				f.publish(v)
+			}
+		}
+		f.create("a/grant") // a/none does not exist, and need not
+		for range 2 {       // granting twice is no error
+			f.update(func(tx registry.Tx) error {
+				f.check(tx.GrantBlob(f.ctx, "a/grant", digest("blob")))
+				f.check(tx.GrantBlob(f.ctx, "a/none", digest("a third")))
+				return tx.GrantBlob(f.ctx, "a/both", digest("blob"))
+			})
+		}
+		users, err := f.store.BlobUsers(f.ctx, digest("blob"))
+		f.check(err)
+		slices.Sort(users) // the contract has no order
+		f.equal("BlobUsers", users, []registry.ArtifactName{"a/both", "a/files", "a/grant"})
+		users, err = f.store.BlobUsers(f.ctx, digest("a third"))
+		f.check(err)
+		f.equal("BlobUsers of what an artifact has before it exists", users, []registry.ArtifactName{"a/none"})
+		users, err = f.store.BlobUsers(f.ctx, digest("unknown"))
+		f.check(err)
+		f.equal("BlobUsers of an unknown blob", users, []registry.ArtifactName(nil))
+	}},
+}
+
+var eventTests = []storeTest{
+	{"EventsComeBackInOrderWithTheirIDs", func(f *fixture) {
+		want := []registry.Event{
+			{At: moment, Actor: hostile, Action: registry.ActionBuildPublish, Artifact: "a/b", Number: 3, Detail: registry.Metadata{"k": hostile, "empty": ""}},
+			{At: after(-time.Hour), Action: registry.ActionTokenCreate},
+			{At: after(time.Hour), Actor: "x", Action: registry.ActionArtifactDelete, Artifact: "no/such"},
+		}
+		f.update(func(tx registry.Tx) error {
+			f.check(tx.AppendEvent(f.ctx, want[0]))
+			return tx.AppendEvent(f.ctx, want[1])
+		})
+		f.update(func(tx registry.Tx) error { return tx.AppendEvent(f.ctx, want[2]) })
+		got, err := f.store.Events(f.ctx, 0, 10)
+		f.check(err)
+		if len(got) != len(want) {
+			f.Fatalf("%d events; want %d", len(got), len(want))
+		}
+		last := int64(0)
+		for i, e := range got {
+			f.wantUTC(e.At)
+			if e.ID <= last {
+				f.Errorf("event %d has the ID %d after %d", i, e.ID, last)
+			}
+			last = e.ID
+			want[i].ID, want[i].At = e.ID, kept(want[i].At)
+		}
+		f.equal("Events", got, want)
+
+		page, err := f.store.Events(f.ctx, got[0].ID, 1)
+		f.check(err)
+		f.equal("one after the first", page, want[1:2])
+		page, err = f.store.Events(f.ctx, last, 10)
+		f.check(err)
+		f.equal("after the last", page, []registry.Event(nil))
+		page, err = f.store.Events(f.ctx, 0, 0)
+		f.check(err)
+		f.equal("limit 0", page, []registry.Event(nil))
+	}},
+
+	{"EventsOutliveTheirArtifact", func(f *fixture) {
+		f.create("a/b")
+		f.update(func(tx registry.Tx) error { return tx.AppendEvent(f.ctx, registry.Event{At: moment, Artifact: "a/b"}) })
+		f.deleteArtifact("a/b")
+		events, err := f.store.Events(f.ctx, 0, 10)
+		f.check(err)
+		if len(events) != 1 || events[0].Artifact != "a/b" {
+			f.Errorf("events = %+v; want that of a/b", events)
+		}
+	}},
+}
+
+var tokenTests = []storeTest{
+	{"TokensComeBackInTheOrderOfTheirCreation", func(f *fixture) {
+		expires, revoked := after(time.Hour), after(2*time.Hour)
+		tokens := []registry.Token{
+			{ID: "z", Name: hostile, Role: registry.RoleAdmin, Scopes: []registry.Scope{registry.ScopeAll}, Digest: digest("z"), CreatedAt: moment, CreatedBy: hostile},
+			{ID: "m", Name: "ci", Role: registry.RoleRead, Scopes: []registry.Scope{"b/*", "a/b"}, Digest: digest("m"), CreatedAt: after(time.Minute), ExpiresAt: &expires, RevokedAt: &revoked},
+			{ID: "a", Name: "ci", Role: registry.RolePublish, Digest: digest("a"), CreatedAt: after(2 * time.Minute)},
+		}
+		f.update(func(tx registry.Tx) error {
+			for _, i := range []int{2, 0, 1} {
+				f.check(tx.PutToken(f.ctx, tokens[i]))
+			}
+			return nil
+		})
+		for i := range tokens {
+			t := &tokens[i]
+			t.CreatedAt = kept(t.CreatedAt)
+			if t.ExpiresAt != nil {
+				expires, revoked = kept(expires), kept(revoked)
+			}
+		}
+		got, err := f.store.Tokens(f.ctx)
+		f.check(err)
+		f.equal("Tokens", got, tokens)
+		f.wantUTC(got[1].CreatedAt, *got[1].ExpiresAt, *got[1].RevokedAt)
+		for _, want := range tokens { // revoked ones as well
+			got, err := f.store.TokenByDigest(f.ctx, want.Digest)
+			f.check(err)
+			f.equal("TokenByDigest", got, want)
+		}
+	}},
+
+	{"PutTokenReplacesTheOneWithItsID", func(f *fixture) {
+		token := registry.Token{ID: "t", Name: "old", Role: registry.RoleRead, Digest: digest("old"), CreatedAt: kept(moment)}
+		f.update(func(tx registry.Tx) error { return tx.PutToken(f.ctx, token) })
+		revoked := kept(after(time.Hour))
+		token.Name, token.Role, token.Scopes, token.Digest, token.RevokedAt = "new", registry.RoleAdmin, []registry.Scope{"a/*"}, digest("new"), &revoked
+		f.update(func(tx registry.Tx) error { return tx.PutToken(f.ctx, token) })
+		got, err := f.store.Tokens(f.ctx)
+		f.check(err)
+		f.equal("Tokens", got, []registry.Token{token})
+		_, err = f.store.TokenByDigest(f.ctx, digest("old"))
+		f.wantKind("TokenByDigest of the old secret", err, registry.NotFound)
+	}},
+}
+
+var uploadTests = []storeTest{
+	{"AnUploadComesBackUntilItIsDeleted", func(f *fixture) {
+		u := registry.Upload{ID: "u1", Artifact: "no/such-yet", Size: 1 << 40, SHA256: digest("x"), TokenID: hostile, CreatedAt: moment}
+		f.update(func(tx registry.Tx) error { return tx.PutUpload(f.ctx, u) })
+		got, err := f.store.Upload(f.ctx, "u1")
+		f.check(err)
+		u.CreatedAt = kept(u.CreatedAt)
+		f.equal("Upload", got, u)
+		f.wantUTC(got.CreatedAt)
+		for range 2 { // one that is gone is no error
+			f.update(func(tx registry.Tx) error { return tx.DeleteUpload(f.ctx, "u1") })
+		}
+		_, err = f.store.Upload(f.ctx, "u1")
+		f.wantKind("Upload", err, registry.NotFound)
+	}},
+
+	{"UploadsBeforeATimeComeOldestFirst", func(f *fixture) {
+		f.update(func(tx registry.Tx) error {
+			for i, id := range []string{"c", "a", "d", "b"} {
+				f.check(tx.PutUpload(f.ctx, registry.Upload{ID: id, CreatedAt: after(time.Duration(i) * time.Microsecond)}))
+			}
+			return nil
+		})
+		for _, c := range []struct {
+			before time.Time
+			limit  int
+			want   []string
+		}{
+			{after(time.Hour), 10, []string{"c", "a", "d", "b"}},
+			{after(time.Hour), 2, []string{"c", "a"}},
+			{after(2 * time.Microsecond), 10, []string{"c", "a"}},
+			{moment, 10, nil},
+			{after(time.Hour), 0, nil},
+		} {
+			uploads, err := f.store.UploadsBefore(f.ctx, c.before, c.limit)
+			f.check(err)
+			var got []string
+			for _, u := range uploads {
+				got = append(got, u.ID)
+			}
+			f.equal(fmt.Sprintf("uploads before %v, at most %d", c.before, c.limit), got, c.want)
+		}
+	}},
+}

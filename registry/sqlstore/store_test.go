@@ -1,0 +1,49 @@
+package sqlstore_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/cargomedia/packer-plugin-almanac/internal/pgtest"
+	"github.com/cargomedia/packer-plugin-almanac/registry"
+	"github.com/cargomedia/packer-plugin-almanac/registry/registrytest"
+	"github.com/cargomedia/packer-plugin-almanac/registry/sqlstore"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// engines are the databases that every test runs on; each call of dsn is an empty one.
+var engines = []struct {
+	name string
+	dsn  func(t testing.TB) string
+}{
+	{"SQLite", sqliteDSN},
+	{"PostgreSQL", func(t testing.TB) string { return pgtest.New(t) }},
+}
+
+func sqliteDSN(t testing.TB) string { return filepath.Join(t.TempDir(), "almanac.db") }
+
+func TestStore(t *testing.T) {
+	for _, engine := range engines {
+		t.Run(engine.name, func(t *testing.T) {
+			registrytest.TestStore(t, func(t *testing.T) registrytest.Database {
+				dsn := engine.dsn(t)
+				return func(t *testing.T) registry.Store { return mustOpen(t, dsn) }
+			})
+		})
+	}
+}
+
+func mustOpen(t testing.TB, dsn string) *sqlstore.Store {
+	t.Helper()
+	store, err := sqlstore.Open(t.Context(), dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return store
+}

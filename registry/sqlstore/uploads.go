@@ -1,0 +1,55 @@
+package sqlstore
+
+import (
+	"context"
+	"time"
+
+	"github.com/cargomedia/packer-plugin-almanac/registry"
+)
+
+const (
+	uploadColumns      = `SELECT id, artifact, size, sha256, token_id, created_at FROM upload`
+	uploadQuery        = uploadColumns + ` WHERE id = $1`
+	uploadsBeforeQuery = uploadColumns + ` WHERE created_at < $1 ORDER BY created_at, id LIMIT $2`
+)
+
+func (r reader) Upload(ctx context.Context, id string) (registry.Upload, error) {
+	uploads, err := r.uploads(ctx, uploadQuery, id)
+	if err != nil {
+		return registry.Upload{}, err
+	}
+	if len(uploads) == 0 {
+		return registry.Upload{}, errNotFound()
+	}
+	return uploads[0], nil
+}
+
+func (r reader) UploadsBefore(ctx context.Context, t time.Time, limit int) ([]registry.Upload, error) {
+	return r.uploads(ctx, uploadsBeforeQuery, micros(t), atMost(limit))
+}
+
+func (r reader) uploads(ctx context.Context, query string, args ...any) ([]registry.Upload, error) {
+	var uploads []registry.Upload
+	err := r.each(ctx, query, args, func(row row) error {
+		var u registry.Upload
+		var created int64
+		if err := row.Scan(&u.ID, &u.Artifact, &u.Size, &u.SHA256, &u.TokenID, &created); err != nil {
+			return err
+		}
+		u.CreatedAt = timeOf(created)
+		uploads = append(uploads, u)
+		return nil
+	})
+	return uploads, err
+}
+
+// PutUpload implements [registry.Tx].
+func (t *tx) PutUpload(ctx context.Context, u registry.Upload) error {
+	return t.exec(ctx, `INSERT INTO upload (id, artifact, size, sha256, token_id, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
+		u.ID, string(u.Artifact), u.Size, string(u.SHA256), u.TokenID, micros(u.CreatedAt))
+}
+
+// DeleteUpload implements [registry.Tx].
+func (t *tx) DeleteUpload(ctx context.Context, id string) error {
+	return t.exec(ctx, `DELETE FROM upload WHERE id = $1`, id)
+}

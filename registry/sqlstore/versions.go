@@ -1,0 +1,279 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cargomedia/packer-plugin-almanac/registry"
+)
+
+// versionQuery returns the statement for a version with all that belongs to it; join finds it by the
+// third parameter. One statement, and so one view and one round trip, brings rows of four sorts, told
+// apart by the first column: the version, builds, images and files. A version is small in its rows, so
+// the columns that a sort does not use cost less than more statements would. CROSS JOIN tells SQLite,
+// which does not know that v is one row, to begin there and not to scan the other table.
+func versionQuery(join string) string {
+	return `
+WITH v AS MATERIALIZED (
+	SELECT v.* FROM artifact a ` + join + `
+	WHERE a.namespace = $1 AND a.name = $2 AND NOT a.deleted
+)
+SELECT 0, number, created_at, completed_at, revoked_at,
+	version, fingerprint, status, expect, requested, metadata, created_by, revoked_by, revoked_reason
+FROM v
+UNION ALL
+SELECT 1, b.ordinal, b.created_at, NULL, NULL,
+	b.component, b.type, b.provider, b.architecture, b.metadata, b.provenance, b.created_by, NULL, NULL
+FROM v CROSS JOIN build b WHERE b.artifact_id = v.artifact_id AND b.number = v.number
+UNION ALL
+SELECT 2, i.ordinal, NULL, NULL, NULL,
+	i.provider, i.region, i.id, i.source_id, i.labels, NULL, NULL, NULL, NULL
+FROM v CROSS JOIN image i WHERE i.artifact_id = v.artifact_id AND i.number = v.number
+UNION ALL
+SELECT 3, f.ordinal, f.size, NULL, NULL,
+	f.name, f.sha256, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM v CROSS JOIN file f WHERE f.artifact_id = v.artifact_id AND f.number = v.number`
+}
+
+var (
+	versionByNumber      = versionQuery(`JOIN version v ON v.artifact_id = a.id AND v.number = $3`)
+	versionBySemver      = versionQuery(`JOIN version v ON v.artifact_id = a.id AND v.version = $3`)
+	versionByFingerprint = versionQuery(`JOIN version v ON v.artifact_id = a.id AND v.fingerprint = $3`)
+	versionByChannel     = versionQuery(`JOIN channel c ON c.artifact_id = a.id AND c.name = $3 JOIN version v ON v.artifact_id = c.artifact_id AND v.number = c.number`)
+	versionByHead        = versionQuery(`JOIN head h ON h.artifact_id = a.id AND h.type = $3 JOIN version v ON v.artifact_id = h.artifact_id AND v.number = h.number`)
+)
+
+func selectorQuery(sel registry.Selector) (query string, key any) {
+	switch {
+	case sel.Latest:
+		return versionByHead, string(sel.Type)
+	case sel.Channel != "":
+		return versionByChannel, sel.Channel
+	case sel.Version != "":
+		return versionBySemver, sel.Version
+	case sel.Fingerprint != "":
+		return versionByFingerprint, sel.Fingerprint
+	default:
+		return versionByNumber, sel.Number
+	}
+}
+
+func (r reader) Version(ctx context.Context, name registry.ArtifactName, sel registry.Selector) (registry.Version, error) {
+	namespace, base := splitName(name)
+	query, key := selectorQuery(sel)
+	var parts versionParts
+	err := r.each(ctx, query, []any{namespace, base, key}, parts.scan)
+	if err != nil {
+		return registry.Version{}, err
+	}
+	if !parts.found {
+		return registry.Version{}, errNotFound()
+	}
+	parts.version.Artifact = name
+	return parts.assemble(), nil
+}
+
+// versionParts collects the rows of versionQuery, in whatever order they come.
+type versionParts struct {
+	found    bool
+	version  registry.Version
+	builds   []registry.Build
+	ordinals []int64 // of builds
+	images   map[int64][]registry.Image
+	files    map[int64][]registry.File
+	err      error
+}
+
+func (p *versionParts) scan(row row) error {
+	// Scanning into interfaces needs no conversion, and most columns of most rows are NULL.
+	var c [14]any
+	if err := row.Scan(&c[0], &c[1], &c[2], &c[3], &c[4], &c[5], &c[6], &c[7], &c[8], &c[9], &c[10], &c[11], &c[12], &c[13]); err != nil {
+		return err
+	}
+	number := func(i int) int64 { n, _ := c[i].(int64); return n }
+	text := func(i int) string { s, _ := c[i].(string); return s }
+	part, ok := asInt(c[0])
+	if !ok {
+		return fmt.Errorf("a row of a version is of the sort %v (%T)", c[0], c[0])
+	}
+	switch part {
+	case 0:
+		p.found = true
+		v := &p.version
+		v.Number, v.CreatedAt = number(1), timeOf(number(2))
+		v.Completed = optionalTime(nullable(c[3]))
+		v.VersionID.Version, v.Fingerprint, v.Status = text(5), text(6), registry.Status(text(7))
+		v.Expect, v.Requested = parse[[]string](p, text(8)), parse[[]string](p, text(9))
+		v.Metadata, v.CreatedBy = parse[registry.Metadata](p, text(10)), text(11)
+		v.Revocation = revocation(nullable(c[4]), text(12), text(13))
+	case 1:
+		p.ordinals = append(p.ordinals, number(1))
+		p.builds = append(p.builds, registry.Build{
+			CreatedAt: timeOf(number(2)), Component: text(5), Type: registry.Type(text(6)), Provider: text(7), Architecture: text(8),
+			Metadata: parse[registry.Metadata](p, text(9)), Provenance: parse[registry.Metadata](p, text(10)), CreatedBy: text(11),
+		})
+	case 2:
+		if p.images == nil {
+			p.images = map[int64][]registry.Image{}
+		}
+		p.images[number(1)] = append(p.images[number(1)], registry.Image{
+			Provider: text(5), Region: text(6), ID: text(7), SourceID: text(8), Labels: parse[registry.Metadata](p, text(9)),
+		})
+	case 3:
+		if p.files == nil {
+			p.files = map[int64][]registry.File{}
+		}
+		p.files[number(1)] = append(p.files[number(1)], registry.File{Size: number(2), Name: text(5), SHA256: registry.Digest(text(6))})
+	}
+	return p.err
+}
+
+// parse decodes a value and keeps the error for the end of the row.
+func parse[T any](p *versionParts, text string) T {
+	v, err := decode[T](text)
+	if err != nil && p.err == nil {
+		p.err = err
+	}
+	return v
+}
+
+// asInt reads a literal number, which is an int4 to PostgreSQL.
+func asInt(v any) (int64, bool) {
+	switch n := v.(type) {
+	case int64:
+		return n, true
+	case int32:
+		return int64(n), true
+	}
+	return 0, false
+}
+
+func nullable(v any) sql.NullInt64 {
+	n, ok := v.(int64)
+	return sql.NullInt64{Int64: n, Valid: ok}
+}
+
+func revocation(at sql.NullInt64, by, reason string) *registry.Revocation {
+	if !at.Valid {
+		return nil
+	}
+	return &registry.Revocation{At: timeOf(at.Int64), By: by, Reason: reason}
+}
+
+func (p *versionParts) assemble() registry.Version {
+	for i, ordinal := range p.ordinals {
+		images, files := p.images[ordinal], p.files[ordinal]
+		slices.SortFunc(images, compareImages)
+		slices.SortFunc(files, func(a, b registry.File) int { return strings.Compare(a.Name, b.Name) })
+		p.builds[i].Images, p.builds[i].Files = images, files
+	}
+	slices.SortFunc(p.builds, compareBuilds)
+	p.version.Builds = p.builds
+	return p.version
+}
+
+func compareBuilds(a, b registry.Build) int { return strings.Compare(a.Component, b.Component) }
+
+func compareImages(a, b registry.Image) int {
+	if c := strings.Compare(a.Region, b.Region); c != 0 {
+		return c
+	}
+	if c := strings.Compare(a.Provider, b.Provider); c != 0 {
+		return c
+	}
+	return strings.Compare(a.ID, b.ID)
+}
+
+// versionsQuery returns the statement for a page of an artifact's versions. It has one row for each
+// build of a version, or one if there is none, and one for an artifact without versions, so that it
+// differs from an artifact that does not exist.
+func versionsQuery(where, limit string) string {
+	return `
+WITH art AS MATERIALIZED (
+	SELECT id FROM artifact WHERE namespace = $1 AND name = $2 AND NOT deleted
+), page AS MATERIALIZED (
+	SELECT v.* FROM version v
+	WHERE v.artifact_id = (SELECT id FROM art)` + where + `
+	ORDER BY v.number DESC LIMIT ` + limit + `
+)
+SELECT p.number, p.version, p.fingerprint, p.status, p.expect, p.requested, p.metadata, p.created_at, p.created_by,
+	p.completed_at, p.revoked_at, p.revoked_by, p.revoked_reason,
+	b.component, b.type, b.provider, b.architecture, b.created_at, b.created_by
+FROM art
+LEFT JOIN page p ON p.artifact_id = art.id
+LEFT JOIN build b ON b.artifact_id = p.artifact_id AND b.number = p.number
+ORDER BY p.number DESC, b.component`
+}
+
+func versionConditions(name registry.ArtifactName, q registry.VersionQuery) (where, limit string, values []any) {
+	namespace, base := splitName(name)
+	a := args{values: []any{namespace, base}}
+	var b strings.Builder
+	if q.Before > 0 {
+		b.WriteString(` AND v.number < ` + a.add(q.Before))
+	}
+	if q.Type != "" {
+		b.WriteString(` AND EXISTS (SELECT 1 FROM build t WHERE t.artifact_id = v.artifact_id AND t.number = v.number AND t.type = ` + a.add(string(q.Type)) + `)`)
+	}
+	if !q.OfferedAt.IsZero() {
+		b.WriteString(` AND v.status = ` + a.add(string(registry.StatusComplete)) + ` AND (v.revoked_at IS NULL OR v.revoked_at > ` + a.add(micros(q.OfferedAt)) + `)`)
+	}
+	limit = a.add(atMost(q.Limit))
+	return b.String(), limit, a.values
+}
+
+func (r reader) Versions(ctx context.Context, name registry.ArtifactName, q registry.VersionQuery) ([]registry.Version, error) {
+	where, limit, values := versionConditions(name, q)
+	var list []registry.Version
+	exists := false
+	err := r.each(ctx, versionsQuery(where, limit), values, func(row row) error {
+		exists = true
+		var (
+			number, created, completed, revoked, built                      sql.NullInt64
+			version, fingerprint, status, expect, requested, metadata       sql.NullString
+			by, revokedBy, reason                                           sql.NullString
+			component, buildType, buildProvider, buildArchitecture, builtBy sql.NullString
+		)
+		if err := row.Scan(&number, &version, &fingerprint, &status, &expect, &requested, &metadata, &created, &by, &completed, &revoked, &revokedBy, &reason,
+			&component, &buildType, &buildProvider, &buildArchitecture, &built, &builtBy); err != nil {
+			return err
+		}
+		if !number.Valid {
+			return nil
+		}
+		if len(list) == 0 || list[len(list)-1].Number != number.Int64 {
+			p := versionParts{}
+			list = append(list, registry.Version{
+				Artifact:    name,
+				VersionID:   registry.VersionID{Number: number.Int64, Version: version.String},
+				Fingerprint: fingerprint.String,
+				Status:      registry.Status(status.String),
+				Expect:      parse[[]string](&p, expect.String),
+				Requested:   parse[[]string](&p, requested.String),
+				Metadata:    parse[registry.Metadata](&p, metadata.String),
+				CreatedAt:   timeOf(created.Int64),
+				CreatedBy:   by.String,
+				Completed:   optionalTime(completed),
+				Revocation:  revocation(revoked, revokedBy.String, reason.String),
+			})
+			if p.err != nil {
+				return p.err
+			}
+		}
+		if component.Valid {
+			last := &list[len(list)-1]
+			last.Builds = append(last.Builds, registry.Build{
+				Component: component.String, Type: registry.Type(buildType.String), Provider: buildProvider.String,
+				Architecture: buildArchitecture.String, CreatedAt: timeOf(built.Int64), CreatedBy: builtBy.String,
+			})
+		}
+		return nil
+	})
+	if err == nil && !exists {
+		return nil, errNotFound()
+	}
+	return list, err
+}
