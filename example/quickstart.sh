@@ -45,6 +45,23 @@ await() {
 	done
 }
 
+# plan runs Terraform over the file and one output. The provider is a stand-in for hashicorp/aws that asks the
+# stand-in for EC2: the real one would be downloaded, and would ask AWS.
+plan() {
+	mkdir -p "$work/plan" "$work/mirror"
+	cp "$work/out/app.tf" "$work/plan/app.tf"
+	cat >"$work/plan/main.tf" <<-TF
+		output "ami_of_eu_west_1" {
+		  value = local.app.ami_ids["eu-west-1"]
+		}
+	TF
+	TF_CLI_CONFIG_FILE=$(go run ./internal/tftest/cmd/tfstub "$work/mirror")
+	export TF_CLI_CONFIG_FILE
+	echo "(with a stand-in for the provider hashicorp/aws, which reads the images back from the stand-in for EC2)"
+	run terraform -chdir=.quickstart/plan init -no-color -input=false >"$work/init.log" || { cat "$work/init.log" >&2; exit 1; }
+	run terraform -chdir=.quickstart/plan plan -no-color -input=false
+}
+
 step "Building the programs"
 make -s build
 CGO_ENABLED=0 go build -o "$work/bin/ec2sim" ./internal/ec2sim/cmd/ec2sim
@@ -100,7 +117,7 @@ run cat .quickstart/out/app.tf
 run almanac terraform cargomedia/app --ref staging --out .quickstart/out/app.tf --force
 run almanac terraform cargomedia/app --ref staging --out .quickstart/out/app.tf --check
 if command -v terraform >/dev/null 2>&1; then
-	sh example/terraform-plan.sh "$work"
+	plan
 else
 	echo "(terraform is not installed: nothing is planned; the file needs no more than \`terraform plan\`)"
 fi
@@ -110,14 +127,14 @@ almanac resolve cargomedia/app staging --type aws.ami -o json | sed -n 's/^ *"\(
 cat <<TXT
 
 Where to look next:
-  example/app.pkr.hcl          the template that was built
-  .quickstart/out/app.tf       the data blocks to commit
-  $ALMANAC_ADDR/docs    the HTTP API
-  docs/                        post-processor, server, CLI, HTTP API
+  example/app.pkr.hcl       the template that was built
+  .quickstart/out/app.tf    the data blocks to commit
+  docs/                     post-processor, server, CLI, HTTP API
 TXT
 
 if [ -t 0 ] && [ -t 1 ]; then
 	cat <<TXT
+  $ALMANAC_ADDR/docs    the HTTP API, while the registry runs
 
 The registry keeps running until Ctrl-C. In another terminal:
   export ALMANAC_ADDR=$ALMANAC_ADDR ALMANAC_TOKEN=\$(cat .quickstart/data/admin.token)
@@ -125,4 +142,10 @@ The registry keeps running until Ctrl-C. In another terminal:
 TXT
 	trap 'exit 0' INT TERM
 	wait "$registry" || true
+else
+	cat <<TXT
+
+The registry stops now. To look around in what it has recorded:
+  bin/almanac serve --data .quickstart/data
+TXT
 fi

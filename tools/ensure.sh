@@ -36,6 +36,7 @@ build() {
 	stamp=$bin/.$1.sum
 	sum=$(cat "$root/tools/go.mod" "$root/tools/go.sum" | cksum)
 	if [ -x "$target" ] && [ ! -L "$target" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ]; then
+		echo "$1: $target, built earlier"
 		return
 	fi
 	echo "building $1 from tools/go.mod; the first time this takes a few minutes and up to 3 GB of memory …"
