@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestHelp holds the help of every command to its golden file, which -update writes.
+func TestHelp(t *testing.T) {
+	t.Setenv("COLUMNS", "100")
+	var grammar cli
+	parser, err := newParser(&grammar, &app{getenv: noenv, stdout: os.Stdout, stderr: os.Stderr})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes := append([]*kong.Node{parser.Model.Node}, parser.Model.Leaves(true)...)
+	for _, node := range nodes {
+		words := strings.Fields(node.FullPath())[1:]
+		var commands []string
+		for _, word := range words {
+			if !strings.HasPrefix(word, "<") && !strings.HasPrefix(word, "[") {
+				commands = append(commands, word)
+			}
+		}
+		name := strings.Join(append([]string{"almanac"}, commands...), " ")
+		t.Run(name+" --help is as agreed", func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			if code := run(context.Background(), append(commands, "--help"), noenv, strings.NewReader(""), &stdout, &stderr); code != exitOK || stderr.Len() > 0 {
+				t.Fatalf("exit code %d, stderr %q", code, stderr.String())
+			}
+			golden(t, filepath.Join("testdata", "help", strings.ReplaceAll(name, " ", "-")+".txt"), stdout.String())
+		})
+	}
+}
+
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("differs from %s (-want +got); run with -update if that is right:\n%s", path, diff)
+	}
+}
+
+func noenv(string) string { return "" }

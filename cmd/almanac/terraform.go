@@ -1,0 +1,160 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/cargomedia/packer-plugin-almanac/registry"
+	"github.com/cargomedia/packer-plugin-almanac/terraform/emit"
+)
+
+type terraformCmd struct {
+	Artifact    string   `arg:"" help:"NAMESPACE/NAME."`
+	Ref         string   `placeholder:"REF" help:"What the file follows: a channel, 3, 1.2.0, '~> 1.2' or latest. Required; the file pins the exact version that it is now."`
+	Type        string   `placeholder:"TYPE" help:"Type of the build, such as aws.ami."`
+	Arch        string   `placeholder:"ARCH" help:"Architecture of the build."`
+	Component   string   `placeholder:"NAME" help:"Packer source of the build."`
+	Style       string   `placeholder:"STYLE" complete:"data,locals,tfvars" help:"data: locals and a data aws_ami that reads each image back; locals: no access to AWS needed; tfvars: JSON. Default: data for AMIs, locals for all else."`
+	AWSProvider int      `name:"aws-provider" placeholder:"6|5" complete:"6,5" help:"Major version of hashicorp/aws. Default: 6."`
+	Owner       []string `sep:"none" placeholder:"ACCOUNT" help:"Account that owns the images, for data. Can be repeated. Default: self."`
+	Name        string   `aliases:"ident" placeholder:"IDENT" help:"Name of the local or variable. Default: the artifact's name."`
+	Out         string   `placeholder:"FILE" complete:"file" help:"Write this file instead of printing."`
+	Check       bool     `help:"Write nothing; exit with 7 if --out is not what the ref stands for now."`
+	Force       bool     `help:"Overwrite a file that was not generated for the same build."`
+}
+
+func (c *terraformCmd) Help() string {
+	return `The image of a region is then local.app.ami_ids["eu-west-1"]. With --check, what is not given is taken from the file.
+
+Examples:
+
+    almanac terraform cargomedia/app --ref production --type aws.ami --out app.tf
+    almanac terraform cargomedia/app --ref production --out app.tf --check`
+}
+
+func (c *terraformCmd) Run(a *app) error {
+	existing, err := c.arguments()
+	if err != nil {
+		return err
+	}
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	r, err := a.resolve(c.Artifact, c.Ref, registry.Question{Type: c.Type, Architecture: c.Arch, Component: c.Component}, "--type, --component or --arch")
+	if err != nil {
+		return err
+	}
+	a.warnRevoked(r.VersionID, r.Revocation)
+	options := c.options()
+	options.Address = client.Address()
+	if c.Check {
+		return c.check(a, existing, r, options)
+	}
+	content, err := emit.File(r, options)
+	if err != nil {
+		return flagged(err)
+	}
+	if c.Out == "" {
+		_, err := a.stdout.Write(content)
+		return err
+	}
+	if err := emit.Write(c.Out, content, c.Force); err != nil {
+		return hinted(err, "another --out, or --force", registry.Conflict)
+	}
+	return a.show(written{c.Out, r.Artifact, c.Ref, r.VersionID}, func() {
+		a.note("%s pins %s %s.", c.Out, r.Artifact, versionText(r.VersionID))
+	})
+}
+
+// written says what a file is about, for programs.
+type written struct {
+	Path     string                `json:"path"`
+	Artifact registry.ArtifactName `json:"artifact"`
+	Ref      string                `json:"ref"`
+	registry.VersionID
+}
+
+// arguments checks the command line and, for --check, reads the file and takes from it what was
+// not given.
+func (c *terraformCmd) arguments() (existing []byte, err error) {
+	var p problems
+	checkArtifact(&p, c.Artifact)
+	if c.Ref == "" {
+		p.add("--ref", "is missing; give what the file shall follow: a channel, a version, or latest if you want that")
+	}
+	checkType(&p, c.Type)
+	if c.Check && c.Out == "" {
+		p.add("--check", "needs --out FILE, the file to compare")
+	}
+	if c.Check && c.Out != "" {
+		existing, err = os.ReadFile(c.Out)
+		if errors.Is(err, fs.ErrNotExist) {
+			err := registry.Errorf(registry.Conflict, "%s does not exist", c.Out)
+			return nil, &cliError{err: err, hint: "the same command without --check, to write it", code: exitStale}
+		}
+		p.check("--out", err)
+		if pin, ok := emit.ReadPin(existing); ok {
+			c.fill(pin)
+		}
+	}
+	typ, _ := registry.ParseType(c.Type)
+	p.check("", flagged(c.options().Validate(typ)))
+	if c.Out != "" && !c.Check {
+		p.check("--out", emit.CheckPath(c.Out, emit.Style(cmp.Or(c.Style, string(emit.DefaultStyle(typ))))))
+	}
+	return existing, p.err("terraform")
+}
+
+// fill takes what the command line left open from a file that is to be checked.
+func (c *terraformCmd) fill(pin emit.Pin) {
+	c.Type = cmp.Or(c.Type, string(pin.Type))
+	c.Component = cmp.Or(c.Component, pin.Component)
+	c.Arch = cmp.Or(c.Arch, pin.Architecture)
+	c.Style = cmp.Or(c.Style, string(pin.Style))
+	c.AWSProvider = cmp.Or(c.AWSProvider, pin.AWSProvider)
+	c.Name = cmp.Or(c.Name, pin.Ident)
+	if len(c.Owner) == 0 {
+		c.Owner = pin.Owners
+	}
+}
+
+func (c *terraformCmd) options() emit.Options {
+	return emit.Options{Ref: c.Ref, Style: emit.Style(c.Style), AWSProvider: c.AWSProvider, Ident: c.Name, Owners: c.Owner}
+}
+
+func (c *terraformCmd) check(a *app, existing []byte, r registry.Resolution, options emit.Options) error {
+	err := emit.Check(existing, r, options)
+	if registry.KindOf(err) == registry.Conflict {
+		return &cliError{err: fmt.Errorf("%s is out of date: %w", c.Out, err), hint: "the same command without --check, and a review of what changes", code: exitStale}
+	}
+	if err != nil {
+		return flagged(err)
+	}
+	return a.show(written{c.Out, r.Artifact, c.Ref, r.VersionID}, func() {
+		a.note("%s is up to date: %s %s.", c.Out, r.Artifact, versionText(r.VersionID))
+	})
+}
+
+// flagged gives the fields of an error of package emit the names of the flags.
+func flagged(err error) error {
+	e, ok := errors.AsType[*registry.Error](err)
+	if !ok {
+		return err
+	}
+	flags := map[string]string{"style": "--style", "aws_provider": "--aws-provider", "ident": "--name", "owners": "--owner", "ref": "--ref", "address": "--address"}
+	renamed := *e
+	renamed.Fields = slices.Clone(e.Fields)
+	for i, f := range renamed.Fields {
+		name, _, _ := strings.Cut(f.Field, "[")
+		if flag, ok := flags[name]; ok {
+			renamed.Fields[i].Field = flag
+		}
+	}
+	return &renamed
+}
