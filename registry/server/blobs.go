@@ -1,0 +1,107 @@
+package server
+
+import (
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/cargomedia/packer-plugin-almanac/registry"
+)
+
+// getBlobOperation describes what huma cannot see.
+func getBlobOperation() huma.Operation {
+	o := op("getBlob", "GET", "/v1/blobs/{digest}", tagBytes, needRead, "Download a file",
+		"The bytes of a digest never change, so they can be cached for ever. Ranges work, and so does HEAD.")
+	text := &huma.Schema{Type: huma.TypeString}
+	o.Parameters = []*huma.Param{
+		{Name: "digest", In: "path", Required: true, Description: "sha256 of the bytes, 64 hexadecimal digits.", Schema: text},
+		{Name: "name", In: "query", Description: "File name to offer to a browser.", Schema: text, Example: "app.box"},
+		{Name: "Range", In: "header", Description: "Part of the bytes, such as bytes=1000-.", Schema: text},
+	}
+	content := map[string]*huma.MediaType{"application/octet-stream": {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}}}
+	o.Responses = map[string]*huma.Response{
+		"200": {Description: http.StatusText(http.StatusOK), Content: content, Headers: map[string]*huma.Param{
+			"ETag": {Description: `"sha256:DIGEST"`, Schema: text},
+		}},
+		"206": {Description: http.StatusText(http.StatusPartialContent), Content: content},
+		"304": {Description: http.StatusText(http.StatusNotModified)},
+	}
+	return o
+}
+
+func (s *Server) getBlob(x *exchange, r *http.Request) error {
+	blob, err := s.svc.Blob(r.Context(), r.PathValue("digest"))
+	if err != nil {
+		return err
+	}
+	// The bytes were opened to be read; there is nothing that a failing Close could lose.
+	defer func() { _ = blob.Close() }()
+	h := x.Header()
+	h["Etag"] = []string{`"sha256:` + string(blob.Digest) + `"`}
+	h["Cache-Control"] = neverChanging
+	h["Content-Type"] = bytesType
+	h["Vary"] = []string{"Authorization"}
+	if name := fileName(r.URL.Query().Get("name")); name != "" {
+		h["Content-Disposition"] = []string{mime.FormatMediaType("attachment", map[string]string{"filename": name})}
+	}
+	before := x.bytes
+	// No time of change: the ETag says it all. The file itself is handed over, for sendfile.
+	http.ServeContent(&rangeProblems{exchange: x, request: r}, r, "", time.Time{}, blob.ReadSeekCloser)
+	if x.status == http.StatusOK || x.status == http.StatusPartialContent {
+		s.metrics.downloaded.Add(float64(x.bytes - before))
+	}
+	return nil
+}
+
+// fileName makes a name harmless for whoever saves the file: its last part, without control
+// characters and what shells and file systems give a meaning to.
+func fileName(name string) string {
+	if i := strings.LastIndexAny(name, `/\`); i >= 0 {
+		name = name[i+1:]
+	}
+	name = strings.Map(func(c rune) rune {
+		if unicode.IsControl(c) || !unicode.IsPrint(c) || strings.ContainsRune(`"*:<>?|;%`, c) {
+			return '_'
+		}
+		return c
+	}, strings.ToValidUTF8(name, "_"))
+	name = strings.TrimLeft(strings.TrimSpace(name), ".")
+	if runes := []rune(name); len(runes) > 150 {
+		name = string(runes[:150])
+	}
+	return name
+}
+
+// rangeProblems turns the text with which [http.ServeContent] refuses a range into a problem. Its
+// ReadFrom is the exchange's.
+type rangeProblems struct {
+	*exchange
+	request *http.Request
+	refused bool
+}
+
+// WriteHeader looks for the refusal.
+func (p *rangeProblems) WriteHeader(status int) {
+	if status != http.StatusRequestedRangeNotSatisfiable {
+		p.exchange.WriteHeader(status)
+		return
+	}
+	p.refused = true
+	delete(p.Header(), "Content-Disposition")
+	p.fail(p.request, withStatus(status, &registry.Error{
+		Kind: registry.Invalid, Msg: "the range is not within the file; Content-Range says how many bytes it has",
+		Fields: []registry.FieldError{{Field: "Range", Message: "is not within the file"}},
+	}))
+}
+
+// Write drops the text of the refusal.
+func (p *rangeProblems) Write(b []byte) (int, error) {
+	if p.refused {
+		return len(b), nil
+	}
+	return p.exchange.Write(b)
+}

@@ -1,0 +1,157 @@
+package server_test
+
+import (
+	"encoding/json"
+	"flag"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cargomedia/packer-plugin-almanac/registry"
+	"github.com/cargomedia/packer-plugin-almanac/registry/server"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+func describe(t *testing.T, path string) reply {
+	t.Helper()
+	s := servertestHandler(t, server.New(registry.NewService(nil, nil), server.Options{Version: "1.2.3"}))
+	return as(s, "").get(t, path).ok(t)
+}
+
+// TestOpenAPIIsAsAgreed shows every change of the API in review.
+func TestOpenAPIIsAsAgreed(t *testing.T) {
+	got := describe(t, "/openapi.json").body
+	const golden = "testdata/openapi.json"
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
+		t.Errorf("the description changed; if that is meant, run the test with -update (-want +got):\n%s", diff)
+	}
+}
+
+func TestOpenAPIIsSound(t *testing.T) {
+	var spec map[string]any
+	if err := json.Unmarshal([]byte(describe(t, "/openapi.json").body), &spec); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("every reference leads somewhere", func(t *testing.T) {
+		refs := 0
+		walk(spec, func(key string, value any) {
+			ref, ok := value.(string)
+			if key != "$ref" || !ok {
+				return
+			}
+			refs++
+			var at any = spec
+			for part := range strings.SplitSeq(strings.TrimPrefix(ref, "#/"), "/") {
+				at, _ = at.(map[string]any)[part]
+				if at == nil {
+					t.Errorf("%s leads nowhere", ref)
+					return
+				}
+			}
+		})
+		if refs < 20 {
+			t.Errorf("there are only %d references", refs)
+		}
+	})
+	inPath := regexp.MustCompile(`\{([^}]*)\}`)
+	ids := map[string]bool{}
+	for path, item := range spec["paths"].(map[string]any) {
+		for method, o := range item.(map[string]any) {
+			op := o.(map[string]any)
+			where := method + " " + path
+			id, _ := op["operationId"].(string)
+			if id == "" || ids[id] || op["summary"] == nil || len(op["tags"].([]any)) != 1 {
+				t.Errorf("%s: no id of its own (%q), no summary, or not one tag", where, id)
+			}
+			ids[id] = true
+			var want, got []string
+			for _, match := range inPath.FindAllStringSubmatch(path, -1) {
+				want = append(want, match[1])
+			}
+			parameters, _ := op["parameters"].([]any)
+			for _, p := range parameters {
+				if p := p.(map[string]any); p["in"] == "path" {
+					got = append(got, p["name"].(string))
+				} else if p["description"] == nil || p["schema"] == nil {
+					t.Errorf("%s: parameter %v has no description or schema", where, p["name"])
+				}
+			}
+			slices.Sort(want)
+			slices.Sort(got)
+			if !slices.Equal(want, got) {
+				t.Errorf("%s: describes the path parameters %q", where, got)
+			}
+			if strings.HasPrefix(path, "/v1/") {
+				responses := op["responses"].(map[string]any)
+				problems, _ := json.Marshal(responses["default"])
+				if !strings.Contains(string(problems), `"application/problem+json":{"schema":{"$ref":"#/components/schemas/Problem"}}`) {
+					t.Errorf("%s: its errors are described as %s", where, problems)
+				}
+				if op["security"] == nil {
+					t.Errorf("%s: no security", where)
+				}
+			}
+		}
+	}
+}
+
+func walk(v any, visit func(key string, value any)) {
+	switch v := v.(type) {
+	case map[string]any:
+		for key, value := range v {
+			visit(key, value)
+			walk(value, visit)
+		}
+	case []any:
+		for _, value := range v {
+			walk(value, visit)
+		}
+	}
+}
+
+func TestDocsPageStandsAlone(t *testing.T) {
+	got := describe(t, "/docs")
+	for _, loads := range []string{"<script", "<link", "<img", "<iframe", "@import", "url(", "src=", "//unpkg", "https://", "onclick"} {
+		if strings.Contains(got.body, loads) {
+			t.Errorf("the page has %q", loads)
+		}
+	}
+	for _, match := range regexp.MustCompile(`href="([^"]*)"`).FindAllStringSubmatch(got.body, -1) {
+		target := match[1]
+		if id, ok := strings.CutPrefix(target, "#"); ok {
+			if !strings.Contains(got.body, `id="`+id+`"`) {
+				t.Errorf("the link %s leads nowhere", target)
+			}
+		} else if target != "/openapi.json" {
+			t.Errorf("the page links to %s", target)
+		}
+	}
+	policy := got.header.Get("Content-Security-Policy")
+	if !strings.HasPrefix(policy, "default-src 'none'; style-src 'sha256-") || strings.Contains(policy, "unsafe") {
+		t.Errorf("the policy is %s", policy)
+	}
+	if got.header.Get("Content-Type") != "text/html; charset=utf-8" || got.status != http.StatusOK {
+		t.Errorf("got %d %v", got.status, got.header)
+	}
+	if strings.Contains(got.body, "ZgotmplZ") {
+		t.Error("the template refused a value")
+	}
+}

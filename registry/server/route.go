@@ -1,0 +1,163 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/cargomedia/packer-plugin-almanac/registry"
+)
+
+// handler answers one request. It may return an error as long as it has written nothing.
+type handler func(x *exchange, r *http.Request) error
+
+// route is one method and path: what is checked before its handler runs.
+type route struct {
+	server *Server
+	path   string
+	// open routes are for everybody, and look at no token: probes must work while the store is away.
+	open bool
+	// held answers go out when they are whole, with an ETag.
+	held bool
+	// body says what is done about the request's body before the handler runs.
+	body    func(*exchange, *http.Request) error
+	params  []string // query parameters
+	prefix  string   // of the query parameters whose names are open, such as "metadata."
+	handler handler
+}
+
+func (s *Server) mount(op *huma.Operation, rt *route) {
+	rt.server, rt.path = s, op.Path
+	s.operations = append(s.operations, op)
+	for _, p := range op.Parameters {
+		if p.In != "query" {
+			continue
+		}
+		if prefix, ok := strings.CutSuffix(p.Name, ".KEY"); ok {
+			rt.prefix = prefix + "."
+		} else {
+			rt.params = append(rt.params, p.Name)
+		}
+	}
+	s.mux.HandleFunc(op.Method+" "+op.Path, rt.serve)
+}
+
+func (rt *route) serve(w http.ResponseWriter, r *http.Request) {
+	x := w.(*exchange)
+	x.route, x.quiet = rt.path, rt.open
+	r, err := rt.admit(x, r)
+	if err == nil {
+		if rt.held {
+			x.hold()
+		}
+		err = rt.handler(x, r)
+	}
+	if err != nil {
+		x.fail(r, err)
+		return
+	}
+	x.release(r)
+}
+
+// admit checks who asks, and that the request says nothing that the handler would not hear.
+func (rt *route) admit(x *exchange, r *http.Request) (*http.Request, error) {
+	if !rt.open {
+		var err error
+		if r, err = rt.server.authenticate(x, r); err != nil {
+			return r, err
+		}
+	}
+	if r.URL.RawQuery != "" && !rt.open {
+		if err := rt.checkQuery(r.URL.RawQuery); err != nil {
+			return r, err
+		}
+	}
+	if rt.body != nil {
+		return r, rt.body(x, r)
+	}
+	return r, nil
+}
+
+// checkQuery refuses what would be overheard: a misspelt "regoin" must not widen a lookup, and
+// neither must "region=" out of a script whose variable is empty.
+func (rt *route) checkQuery(raw string) error {
+	query, err := url.ParseQuery(raw)
+	if err != nil {
+		return badRequest("the query cannot be read: it must be name=value pairs, joined by & and percent-encoded",
+			registry.FieldError{Field: "query", Message: clip(err.Error())})
+	}
+	var fields []registry.FieldError
+	add := func(name, format string, args ...any) {
+		fields = append(fields, registry.FieldError{Field: clip(name), Message: fmt.Sprintf(format, args...)})
+	}
+	for name, values := range query {
+		open := rt.prefix != "" && len(name) > len(rt.prefix) && strings.HasPrefix(name, rt.prefix)
+		switch {
+		case !open && !slices.Contains(rt.params, name):
+			add(name, "is not a query parameter of this request%s", rt.knownParams())
+		case len(values) > 1:
+			add(name, "is there %d times; give it once", len(values))
+		case values[0] == "" && !open:
+			add(name, "is empty; give it a value or leave it out")
+		case !utf8.ValidString(name+values[0]) || strings.Contains(name+values[0], "\x00"):
+			add(name, "is not valid UTF-8, or has a NUL")
+		}
+	}
+	if len(fields) == 0 {
+		return nil
+	}
+	slices.SortFunc(fields, func(a, b registry.FieldError) int { return strings.Compare(a.Field, b.Field) })
+	return badRequest(mistakes(len(fields)), fields...)
+}
+
+func (rt *route) knownParams() string {
+	known := slices.Clone(rt.params)
+	if rt.prefix != "" {
+		known = append(known, rt.prefix+"KEY")
+	}
+	if len(known) == 0 {
+		return "; it has none"
+	}
+	return "; it has " + strings.Join(known, ", ")
+}
+
+// adapter mounts huma's operations as routes of a server.
+type adapter struct{ server *Server }
+
+// Handle implements [huma.Adapter].
+func (a adapter) Handle(op *huma.Operation, handle func(huma.Context)) {
+	rt := &route{held: true, handler: func(x *exchange, r *http.Request) error {
+		handle(humago.NewContext(op, r, x))
+		return nil
+	}}
+	switch {
+	case op.RequestBody != nil:
+		rt.body = readJSON
+	case op.Method == http.MethodPost || op.Method == http.MethodPut:
+		rt.body = func(_ *exchange, r *http.Request) error { return noBody(r) }
+	}
+	a.server.mount(op, rt)
+}
+
+// ServeHTTP implements [huma.Adapter].
+func (a adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.server.ServeHTTP(w, r) }
+
+// format is JSON, for bodies and for problems alike.
+var format = huma.Format{
+	Marshal:   writeJSON,
+	Unmarshal: json.Unmarshal,
+}
+
+func writeJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
