@@ -67,7 +67,7 @@ func (s *Service) Artifacts(ctx context.Context, f ArtifactFilter) (ArtifactPage
 func (s *Service) Artifact(ctx context.Context, name string) (Artifact, error) {
 	n, err := ParseArtifactName(name)
 	if err != nil {
-		return Artifact{}, err
+		return Artifact{}, BadField("artifact", err)
 	}
 	if err := s.readable(ctx, s.store, n); err != nil {
 		return Artifact{}, err
@@ -91,7 +91,7 @@ type ArtifactSettings struct {
 func (s *Service) PutArtifact(ctx context.Context, name string, settings ArtifactSettings) (Artifact, error) {
 	n, err := ParseArtifactName(name)
 	if err != nil {
-		return Artifact{}, err
+		return Artifact{}, BadField("artifact", err)
 	}
 	if err := requireRole(ctx, RoleAdmin, n); err != nil {
 		return Artifact{}, err
@@ -124,7 +124,7 @@ func (s *Service) PutArtifact(ctx context.Context, name string, settings Artifac
 func (s *Service) DeleteArtifact(ctx context.Context, name string) error {
 	n, err := ParseArtifactName(name)
 	if err != nil {
-		return err
+		return BadField("artifact", err)
 	}
 	if err := requireRole(ctx, RoleAdmin, n); err != nil {
 		return err
@@ -158,7 +158,7 @@ type Access struct {
 func (s *Service) Access(ctx context.Context, name string) (Access, error) {
 	n, err := ParseArtifactName(name)
 	if err != nil {
-		return Access{}, err
+		return Access{}, BadField("artifact", err)
 	}
 	p := PrincipalFrom(ctx)
 	if p.Anonymous() {

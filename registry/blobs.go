@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"io"
+	"regexp"
 	"time"
 )
 
@@ -169,9 +170,14 @@ func (s *Service) forgetUpload(ctx context.Context, id string) error {
 	return s.store.Update(ctx, func(tx Tx) error { return tx.DeleteUpload(ctx, id) })
 }
 
+var uploadID = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
 func (s *Service) ownUpload(ctx context.Context, id string) (Upload, error) {
 	if PrincipalFrom(ctx).Anonymous() {
 		return Upload{}, errNoToken()
+	}
+	if !uploadID.MatchString(id) {
+		return Upload{}, Errorf(NotFound, "upload %q does not exist; begin a new one", clip(id))
 	}
 	upload, err := s.store.Upload(ctx, id)
 	if err == nil && requireRole(ctx, RolePublish, upload.Artifact) != nil {
@@ -193,7 +199,7 @@ type Blob struct {
 func (s *Service) Blob(ctx context.Context, digest string) (Blob, error) {
 	d, err := ParseDigest(digest)
 	if err != nil {
-		return Blob{}, err
+		return Blob{}, BadField("digest", err)
 	}
 	users, err := s.store.BlobUsers(ctx, d)
 	if err != nil {

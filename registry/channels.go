@@ -22,10 +22,10 @@ const maxMoves = 100
 func (s *Service) Channel(ctx context.Context, name, channel string) (ChannelHistory, error) {
 	n, err := ParseArtifactName(name)
 	if err != nil {
-		return ChannelHistory{}, err
+		return ChannelHistory{}, BadField("artifact", err)
 	}
 	if err := CheckChannelName(channel); err != nil {
-		return ChannelHistory{}, err
+		return ChannelHistory{}, BadField("channel", err)
 	}
 	if err := s.readable(ctx, s.store, n); err != nil {
 		return ChannelHistory{}, err
@@ -63,7 +63,7 @@ type ChannelChange struct {
 func (s *Service) SetChannel(ctx context.Context, name, channel string, change ChannelChange) (ChannelHistory, error) {
 	n, err := ParseArtifactName(name)
 	if err != nil {
-		return ChannelHistory{}, err
+		return ChannelHistory{}, BadField("artifact", err)
 	}
 	if err := requireRole(ctx, RolePromote, n); err != nil {
 		return ChannelHistory{}, err

@@ -105,6 +105,14 @@ func (p *problems) check(field string, err error) {
 	}
 }
 
+// BadField is the error of kind Invalid for one bad value that stands for itself, such as a name in a
+// path; nil when err is nil.
+func BadField(field string, err error) error {
+	var p problems
+	p.check(field, err)
+	return p.err()
+}
+
 // err returns nil when nothing was collected.
 func (p *problems) err() error {
 	if len(p.fields) == 0 {

@@ -63,7 +63,7 @@ type ChannelOutcome struct {
 func (s *Service) Publish(ctx context.Context, name string, pub Publication) (Receipt, error) {
 	n, err := ParseArtifactName(name)
 	if err != nil {
-		return Receipt{}, err
+		return Receipt{}, BadField("artifact", err)
 	}
 	role := RolePublish
 	if len(pub.Channels) > 0 {

@@ -38,10 +38,12 @@ type Resolution struct {
 	AMIs  map[string]string `json:"ami_ids,omitempty" doc:"Region to AMI id."`
 	Files []File            `json:"files"`
 	// Metadata is the [FullMetadata] of the build.
-	Metadata    Metadata    `json:"metadata_full"`
-	CreatedAt   time.Time   `json:"created_at" doc:"When the version was made."`
-	CompletedAt *time.Time  `json:"completed_at,omitempty"`
-	Revocation  *Revocation `json:"revocation,omitempty" doc:"Of the version; consumers decide what it means to them."`
+	Metadata    Metadata   `json:"metadata_full"`
+	CreatedAt   time.Time  `json:"created_at" doc:"When the version was made."`
+	CompletedAt *time.Time `json:"completed_at,omitempty"`
+	// Revoked is true once the revocation has taken effect.
+	Revoked    bool        `json:"revoked" doc:"Whether the version is revoked now; consumers decide what it means to them."`
+	Revocation *Revocation `json:"revocation,omitempty"`
 }
 
 // Bare returns the one id that a script wants: the image's, or the sha256 of the only file. Conflict:
@@ -78,7 +80,7 @@ func (r Resolution) Bare() (string, error) {
 func (s *Service) Resolve(ctx context.Context, name, ref string, q Question) (Resolution, error) {
 	n, err := ParseArtifactName(name)
 	if err != nil {
-		return Resolution{}, err
+		return Resolution{}, BadField("artifact", err)
 	}
 	var p problems
 	r, err := ParseRef(ref)
@@ -105,7 +107,9 @@ func (s *Service) Resolve(ctx context.Context, name, ref string, q Question) (Re
 	if err != nil {
 		return Resolution{}, err
 	}
-	return resolution(v, r, build, q.Region)
+	resolved, err := resolution(v, r, build, q.Region)
+	resolved.Revoked = v.RevokedAt(s.time())
+	return resolved, err
 }
 
 // choose returns the one build of a version that fits.
@@ -255,6 +259,13 @@ func quoteList(list []string) string { return strings.Join(list, ", ") }
 // ImageUses answers which artifact and version an image is: the newest first, at most 100, of
 // those that the caller may read. NotFound: none.
 func (s *Service) ImageUses(ctx context.Context, provider, region, id string) ([]ImageUse, error) {
+	var p problems
+	p.check("provider", checkText(provider, 64, ""))
+	p.check("region", checkText(region, 255, ""))
+	p.check("id", checkText(id, 1024, ""))
+	if err := p.err(); err != nil {
+		return nil, err
+	}
 	all, err := s.store.ImageUses(ctx, provider, region, id, 100)
 	if err != nil {
 		return nil, err

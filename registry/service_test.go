@@ -385,7 +385,7 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("latest is %d after a revocation, want 2", got)
 	}
 	for _, ref := range []string{"3", "production"} {
-		if r, err := w.Resolve(ctx, "cargomedia/app", ref, registry.Question{}); err != nil || r.Revocation == nil || r.Revocation.Reason != "CVE-2026-1" {
+		if r, err := w.Resolve(ctx, "cargomedia/app", ref, registry.Question{}); err != nil || !r.Revoked || r.Revocation.Reason != "CVE-2026-1" {
 			t.Errorf("%s: %+v, %v; want it with its revocation", ref, r, err)
 		}
 	}
@@ -395,6 +395,9 @@ func TestRevoke(t *testing.T) {
 	}
 	if got := latest(); got != 2 {
 		t.Errorf("latest is %d before the time of a revocation, want 2", got)
+	}
+	if r, err := w.Resolve(ctx, "cargomedia/app", "2", registry.Question{}); err != nil || r.Revoked || r.Revocation == nil {
+		t.Errorf("before the time of a revocation: %+v, %v", r, err)
 	}
 	w.clock = later
 	if got := latest(); got != 1 {

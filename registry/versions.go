@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -31,7 +32,7 @@ type VersionPage struct {
 func (s *Service) Versions(ctx context.Context, name string, f VersionFilter) (VersionPage, error) {
 	n, err := ParseArtifactName(name)
 	if err != nil {
-		return VersionPage{}, err
+		return VersionPage{}, BadField("artifact", err)
 	}
 	if err := s.readable(ctx, s.store, n); err != nil {
 		return VersionPage{}, err
@@ -88,12 +89,12 @@ func (s *Service) Version(ctx context.Context, name, ref string) (Version, error
 }
 
 func parseTarget(name, ref string) (ArtifactName, Ref, error) {
+	var p problems
 	n, err := ParseArtifactName(name)
-	if err != nil {
-		return "", Ref{}, err
-	}
+	p.check("artifact", err)
 	r, err := ParseRef(ref)
-	return n, r, err
+	p.check("ref", err)
+	return n, r, p.err()
 }
 
 // find returns the version that a ref names. typ narrows latest and constraints to versions that
@@ -272,7 +273,7 @@ func (s *Service) changeOffer(ctx context.Context, name, ref string, change func
 		return Version{}, err
 	}
 	if r.Kind == RefLatest || r.Kind == RefConstraint {
-		return Version{}, Errorf(Invalid, "ref %q can name another version by the time it is read; give the number or the exact version", r.Text)
+		return Version{}, BadField("ref", fmt.Errorf("%q can name another version by the time it is read; give the number or the exact version", r.Text))
 	}
 	var v Version
 	err = s.store.Update(ctx, func(tx Tx) error {

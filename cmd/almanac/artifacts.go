@@ -44,6 +44,10 @@ func (c *artifactsCmd) Run(a *app) error {
 	}
 	return a.show(registry.ArtifactPage{Artifacts: artifacts, Next: next}, func() {
 		if len(artifacts) == 0 {
+			if token, err := a.token(); err == nil && token == "" {
+				a.note("No public artifacts, and there is no token to see others. Set ALMANAC_TOKEN.")
+				return
+			}
 			a.note("No artifacts. almanac publish, or the post-processor of Packer, records the first.")
 			return
 		}

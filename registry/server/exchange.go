@@ -255,6 +255,6 @@ func (x *exchange) access(r *http.Request, took time.Duration) {
 	}
 	x.server.log.LogAttrs(ctx, level, "request",
 		slog.String("method", r.Method), slog.String("route", x.route), slog.String("path", path),
-		slog.Int("status", x.status), slog.Int64("bytes", x.bytes), slog.Duration("duration", took),
+		slog.Int("status", x.status), slog.Int64("bytes", x.bytes), slog.Float64("duration_ms", float64(took.Microseconds())/1000),
 		slog.String("request_id", x.id), slog.String("token", x.token))
 }

@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -91,11 +90,11 @@ func FuzzFileName(f *testing.F) {
 	})
 }
 
-func TestWarningOfALaterRevocationIsNotThereYet(t *testing.T) {
-	now := time.Now()
-	for at, want := range map[time.Time]bool{now: true, now.Add(-time.Hour): true, now.Add(time.Hour): false} {
-		if got := revokedWarning(&registry.Revocation{At: at, Reason: "x"}, now); (got != "") != want {
-			t.Errorf("at %v: %q", at, got)
+func TestWarningIsForWhatIsRevokedNow(t *testing.T) {
+	for _, revoked := range []bool{true, false} {
+		r := registry.Resolution{Revoked: revoked, Revocation: &registry.Revocation{Reason: "x"}}
+		if got := revokedWarning(r); (got != "") != revoked {
+			t.Errorf("revoked %v: %q", revoked, got)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -59,7 +58,7 @@ func (s *Server) resolve(ctx context.Context, in *resolveInput) (*resolveOutput,
 	if err != nil {
 		return nil, err
 	}
-	out := &resolveOutput{Warning: revokedWarning(res.Revocation, time.Now())}
+	out := &resolveOutput{Warning: revokedWarning(res)}
 	if in.plain {
 		id, err := res.Bare()
 		if err != nil {
@@ -74,12 +73,12 @@ func (s *Server) resolve(ctx context.Context, in *resolveInput) (*resolveOutput,
 
 // revokedWarning is the value of a Warning header (RFC 7234, 5.5: code, agent, quoted text); "" when
 // nothing is revoked at this time.
-func revokedWarning(r *registry.Revocation, now time.Time) string {
-	if r == nil || r.At.After(now) {
+func revokedWarning(r registry.Resolution) string {
+	if !r.Revoked {
 		return ""
 	}
 	var text strings.Builder
-	for _, c := range r.Reason {
+	for _, c := range r.Revocation.Reason {
 		switch {
 		case c == '"' || c == '\\':
 			text.WriteByte('\\')

@@ -1,0 +1,179 @@
+// Package box reads what a Vagrant box says of itself: the metadata.json at the top of its tar
+// archive, plain or gzipped (Vagrant's box format, "Box Metadata").
+//
+//	info, err := box.ReadFile("out/app.box")
+//	// info.Provider is "virtualbox"
+//
+// It reads as little as it can: nothing is unpacked, and reading stops at metadata.json. It imports
+// the standard library only.
+package box
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+	"unicode/utf8"
+)
+
+// Info is what metadata.json holds that a catalog needs. Other members are not looked at.
+type Info struct {
+	// Provider is the Vagrant provider, such as virtualbox; never empty.
+	Provider string
+	// Architecture is such as amd64; empty when the box does not say it, as most did before Vagrant 2.4.
+	Architecture string
+}
+
+// Limits of what is read from a box that somebody else made.
+const (
+	maxMetadata = 1 << 20   // bytes of metadata.json; real ones have less than a hundred
+	maxEntries  = 10_000    // archive members before metadata.json
+	maxUnpacked = 256 << 30 // bytes of all members before metadata.json
+)
+
+// ReadFile reads the box in a file. Errors of reading the file are those of package os; all others
+// say in one sentence what is wrong with the box, without its path.
+func ReadFile(name string) (Info, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return Info{}, err
+	}
+	defer f.Close()
+	if stat, err := f.Stat(); err != nil {
+		return Info{}, err
+	} else if !stat.Mode().IsRegular() {
+		return Info{}, errors.New("it is not a regular file")
+	}
+	return Read(f)
+}
+
+// Read reads the box that r holds, up to the end of its metadata.json. A member that is an
+// io.Seeker is skipped without being read where the box is a plain tar archive.
+func Read(r io.Reader) (Info, error) {
+	var magic [6]byte
+	n, err := io.ReadFull(r, magic[:])
+	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
+		return Info{}, err
+	}
+	head := magic[:n]
+	if other := otherFormat(head); other != "" {
+		return Info{}, fmt.Errorf("it is %s; a box must be a tar archive, plain or gzipped", other)
+	}
+	content, err := rewound(r, head)
+	if err != nil {
+		return Info{}, err
+	}
+	if !bytes.HasPrefix(head, []byte{0x1f, 0x8b}) {
+		return find(content, "it is not a tar archive, plain or gzipped")
+	}
+	unzipped, err := gzip.NewReader(content)
+	if err != nil {
+		return Info{}, fmt.Errorf("its gzip header is broken: %w", plain(err))
+	}
+	return find(io.LimitReader(unzipped, maxUnpacked), "it is gzipped, but not a tar archive inside")
+}
+
+// rewound returns a reader over all of r, of which head was read.
+func rewound(r io.Reader, head []byte) (io.Reader, error) {
+	if s, ok := r.(io.Seeker); ok {
+		if _, err := s.Seek(-int64(len(head)), io.SeekCurrent); err == nil {
+			return r, nil
+		}
+	}
+	return bufio.NewReader(io.MultiReader(bytes.NewReader(head), r)), nil
+}
+
+// otherFormat names archives that Vagrant may unpack and this package does not read, and what is no
+// archive at all.
+func otherFormat(head []byte) string {
+	for _, format := range []struct{ magic, name string }{
+		{"PK\x03\x04", "a zip archive"}, {"PK\x05\x06", "a zip archive"},
+		{"\xfd7zXZ\x00", "compressed with xz"}, {"\x28\xb5\x2f\xfd", "compressed with zstd"},
+		{"BZh", "compressed with bzip2"}, {"7z\xbc\xaf\x27\x1c", "a 7z archive"},
+	} {
+		if bytes.HasPrefix(head, []byte(format.magic)) {
+			return format.name
+		}
+	}
+	if len(head) == 0 {
+		return "empty"
+	}
+	return ""
+}
+
+// find looks for metadata.json in a tar archive. notTar is the error for what is none.
+func find(r io.Reader, notTar string) (Info, error) {
+	t := tar.NewReader(r)
+	for entries := 0; entries < maxEntries; entries++ {
+		header, err := t.Next()
+		switch {
+		case err == io.EOF && entries == 0:
+			return Info{}, errors.New(notTar)
+		case err == io.EOF:
+			return Info{}, errors.New("it has no metadata.json; a box needs one at its top, such as {\"provider\": \"virtualbox\"}")
+		case errors.Is(err, tar.ErrHeader) && entries == 0:
+			return Info{}, errors.New(notTar)
+		case err != nil:
+			return Info{}, fmt.Errorf("it is broken or cut short before its metadata.json: %w", plain(err))
+		}
+		if path.Clean(header.Name) != "metadata.json" {
+			continue
+		}
+		if header.Typeflag != tar.TypeReg {
+			return Info{}, errors.New("its metadata.json is not a regular file")
+		}
+		if header.Size > maxMetadata {
+			return Info{}, fmt.Errorf("its metadata.json has %d bytes; at most %d are read", header.Size, maxMetadata)
+		}
+		content, err := io.ReadAll(io.LimitReader(t, maxMetadata))
+		if err != nil {
+			return Info{}, fmt.Errorf("it is broken or cut short in its metadata.json: %w", plain(err))
+		}
+		return parse(content)
+	}
+	return Info{}, fmt.Errorf("it has no metadata.json among its first %d members", maxEntries)
+}
+
+// parse reads the content of metadata.json.
+func parse(content []byte) (Info, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(content, &members); err != nil {
+		return Info{}, fmt.Errorf("its metadata.json is not a JSON object: %w", err)
+	}
+	var info Info
+	for _, member := range []struct {
+		key string
+		to  *string
+	}{{"provider", &info.Provider}, {"architecture", &info.Architecture}} {
+		raw, ok := members[member.key]
+		if !ok || string(raw) == "null" {
+			continue
+		}
+		if err := json.Unmarshal(raw, member.to); err != nil {
+			return Info{}, fmt.Errorf("the %s in its metadata.json is not a string", member.key)
+		}
+		*member.to = strings.TrimSpace(*member.to)
+		if !utf8.ValidString(*member.to) || len(*member.to) > 255 {
+			return Info{}, fmt.Errorf("the %s in its metadata.json is not a name", member.key)
+		}
+	}
+	if info.Provider == "" {
+		return Info{}, errors.New("its metadata.json names no provider; it needs one, such as {\"provider\": \"virtualbox\"}")
+	}
+	return info, nil
+}
+
+// plain puts an early end of the content in words.
+func plain(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return errors.New("the file ends too early")
+	}
+	return err
+}

@@ -1,0 +1,214 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/cargomedia/packer-plugin-almanac/registry"
+)
+
+// Access is [registry.Service.Access]: what the client's token may do with an artifact, which need
+// not exist.
+func (c *Client) Access(ctx context.Context, artifact string) (registry.Access, error) {
+	p, err := artifactPath("artifacts", artifact, "access")
+	if err != nil {
+		return registry.Access{}, err
+	}
+	return call(ctx, c, get(p, nil), func(a registry.Access) bool { return a.Artifact != "" })
+}
+
+// Artifacts is [registry.Service.Artifacts]: one page of what the client may read.
+func (c *Client) Artifacts(ctx context.Context, f registry.ArtifactFilter) (registry.ArtifactPage, error) {
+	q := params("namespace", f.Namespace, "type", f.Type, "q", f.Text, "cursor", f.Cursor, "limit", number(f.Limit))
+	return call(ctx, c, get("/v1/artifacts", q), func(registry.ArtifactPage) bool { return true })
+}
+
+// Artifact is [registry.Service.Artifact].
+func (c *Client) Artifact(ctx context.Context, artifact string) (registry.Artifact, error) {
+	p, err := artifactPath("artifacts", artifact)
+	if err != nil {
+		return registry.Artifact{}, err
+	}
+	return call(ctx, c, get(p, nil), isArtifact)
+}
+
+func isArtifact(a registry.Artifact) bool { return a.Name != "" }
+
+// PutArtifact is [registry.Service.PutArtifact].
+func (c *Client) PutArtifact(ctx context.Context, artifact string, settings registry.ArtifactSettings) (registry.Artifact, error) {
+	p, err := artifactPath("artifacts", artifact)
+	if err != nil {
+		return registry.Artifact{}, err
+	}
+	return call(ctx, c, request{method: http.MethodPut, path: p, body: settings}, isArtifact)
+}
+
+// DeleteArtifact is [registry.Service.DeleteArtifact]. When the answer to a first try was lost, an
+// artifact that is gone at the second counts as deleted.
+func (c *Client) DeleteArtifact(ctx context.Context, artifact string) error {
+	p, err := artifactPath("artifacts", artifact)
+	if err != nil {
+		return err
+	}
+	t, err := c.callEmpty(ctx, request{method: http.MethodDelete, path: p})
+	if registry.KindOf(err) == registry.NotFound && t.unsure {
+		return nil
+	}
+	return err
+}
+
+// Versions is [registry.Service.Versions]: one page, the highest number first.
+func (c *Client) Versions(ctx context.Context, artifact string, f registry.VersionFilter) (registry.VersionPage, error) {
+	p, err := artifactPath("artifacts", artifact, "versions")
+	if err != nil {
+		return registry.VersionPage{}, err
+	}
+	q := params("type", f.Type, "cursor", f.Cursor, "limit", number(f.Limit))
+	if f.Offered {
+		q.Set("offered", "true")
+	}
+	return call(ctx, c, get(p, q), func(registry.VersionPage) bool { return true })
+}
+
+// Version is [registry.Service.Version].
+func (c *Client) Version(ctx context.Context, artifact, ref string) (registry.Version, error) {
+	p, err := versionPath(artifact, ref)
+	if err != nil {
+		return registry.Version{}, err
+	}
+	return call(ctx, c, get(p, nil), isVersion)
+}
+
+func isVersion(v registry.Version) bool { return v.Number > 0 }
+
+// Publish is [registry.Service.Publish]. The bytes of the build's files are uploaded before.
+func (c *Client) Publish(ctx context.Context, artifact string, pub registry.Publication) (registry.Receipt, error) {
+	p, err := artifactPath("artifacts", artifact, "publish")
+	if err != nil {
+		return registry.Receipt{}, err
+	}
+	return call(ctx, c, request{method: http.MethodPost, path: p, body: pub}, func(r registry.Receipt) bool { return r.Number > 0 })
+}
+
+// Revoke is [registry.Service.Revoke].
+func (c *Client) Revoke(ctx context.Context, artifact, ref string, req registry.RevokeRequest) (registry.Version, error) {
+	p, err := versionPath(artifact, ref, "revoke")
+	if err != nil {
+		return registry.Version{}, err
+	}
+	return call(ctx, c, request{method: http.MethodPost, path: p, body: req}, isVersion)
+}
+
+// Restore is [registry.Service.Restore].
+func (c *Client) Restore(ctx context.Context, artifact, ref string) (registry.Version, error) {
+	p, err := versionPath(artifact, ref, "restore")
+	if err != nil {
+		return registry.Version{}, err
+	}
+	return call(ctx, c, request{method: http.MethodPost, path: p}, isVersion)
+}
+
+// Channel is [registry.Service.Channel].
+func (c *Client) Channel(ctx context.Context, artifact, channel string) (registry.ChannelHistory, error) {
+	p, err := channelPath(artifact, channel)
+	if err != nil {
+		return registry.ChannelHistory{}, err
+	}
+	return call(ctx, c, get(p, nil), isChannel)
+}
+
+func channelPath(artifact, channel string) (string, error) {
+	if !isSegment(channel) {
+		if err := registry.CheckChannelName(channel); err != nil {
+			return "", registry.BadField("channel", err)
+		}
+	}
+	return artifactPath("artifacts", artifact, "channels", channel)
+}
+
+func isChannel(h registry.ChannelHistory) bool { return h.Number > 0 }
+
+// SetChannel is [registry.Service.SetChannel]. A rollback is not repeated when the registry may have
+// carried it out already: the second would take back the first.
+func (c *Client) SetChannel(ctx context.Context, artifact, channel string, change registry.ChannelChange) (registry.ChannelHistory, error) {
+	p, err := channelPath(artifact, channel)
+	if err != nil {
+		return registry.ChannelHistory{}, err
+	}
+	return call(ctx, c, request{method: http.MethodPut, path: p, body: change, once: change.Rollback}, isChannel)
+}
+
+// Resolve is [registry.Service.Resolve].
+func (c *Client) Resolve(ctx context.Context, artifact, ref string, question registry.Question) (registry.Resolution, error) {
+	if !isSegment(strings.TrimSpace(ref)) {
+		if _, err := registry.ParseRef(ref); err != nil {
+			return registry.Resolution{}, registry.BadField("ref", err)
+		}
+	}
+	p, err := artifactPath("resolve", artifact, ref)
+	if err != nil {
+		return registry.Resolution{}, err
+	}
+	q := params("type", question.Type, "region", question.Region, "arch", question.Architecture,
+		"provider", question.Provider, "component", question.Component)
+	for key, value := range question.Metadata {
+		q.Set("metadata."+key, value)
+	}
+	return call(ctx, c, get(p, q), func(r registry.Resolution) bool { return r.Number > 0 })
+}
+
+// ImageUses is [registry.Service.ImageUses].
+func (c *Client) ImageUses(ctx context.Context, provider, region, id string) ([]registry.ImageUse, error) {
+	if region == "" {
+		return nil, &registry.Error{Kind: registry.Invalid, Msg: "the image cannot be looked up", Fields: []registry.FieldError{
+			{Field: "region", Message: "is empty; images are looked up by provider, region and id"}}}
+	}
+	p, err := path("images", provider, region)
+	if err != nil {
+		return nil, err
+	}
+	idPath, err := path(strings.Split(id, "/")...)
+	if err != nil {
+		// An id such as https://account/disk.vhd: its empty segments would be cleaned away.
+		if idPath, err = path(id); err != nil {
+			return nil, err
+		}
+	}
+	type answer struct {
+		Uses []registry.ImageUse `json:"uses"`
+	}
+	a, err := call(ctx, c, get(p+strings.TrimPrefix(idPath, "/v1"), nil), func(a answer) bool { return a.Uses != nil })
+	return a.Uses, err
+}
+
+// Events is [registry.Service.Events].
+func (c *Client) Events(ctx context.Context, after int64, limit int) (registry.EventPage, error) {
+	return call(ctx, c, get("/v1/events", params("after", number(after), "limit", number(limit))),
+		func(p registry.EventPage) bool { return p.Last >= after })
+}
+
+// CreateToken is [registry.Service.CreateToken]. It is not repeated when the registry may have made
+// the token already: its secret is told once.
+func (c *Client) CreateToken(ctx context.Context, req registry.TokenRequest) (registry.NewToken, error) {
+	return call(ctx, c, request{method: http.MethodPost, path: "/v1/tokens", body: req, once: true},
+		func(t registry.NewToken) bool { return t.Secret != "" })
+}
+
+// Tokens is [registry.Service.Tokens].
+func (c *Client) Tokens(ctx context.Context) ([]registry.Token, error) {
+	type answer struct {
+		Tokens []registry.Token `json:"tokens"`
+	}
+	a, err := call(ctx, c, get("/v1/tokens", nil), func(answer) bool { return true })
+	return a.Tokens, err
+}
+
+// RevokeToken is [registry.Service.RevokeToken].
+func (c *Client) RevokeToken(ctx context.Context, idOrName string) (registry.Token, error) {
+	p, err := path("tokens", idOrName)
+	if err != nil {
+		return registry.Token{}, err
+	}
+	return call(ctx, c, request{method: http.MethodDelete, path: p}, func(t registry.Token) bool { return t.ID != "" })
+}
