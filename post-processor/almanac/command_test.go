@@ -1,0 +1,76 @@
+package almanac_test
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/cargomedia/packer-plugin-almanac/internal/servertest"
+)
+
+// The command that is printed for a build that could not be recorded does record it.
+func TestThePrintedCommandRecordsTheBuild(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the command is for a POSIX shell")
+	}
+	bin := t.TempDir()
+	compile := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(bin, "almanac"), "../../cmd/almanac")
+	if output, err := compile.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	dir := filepath.Join(t.TempDir(), "it's a site")
+	write(t, "<html>", dir, "index.html")
+	for _, c := range []struct {
+		name    string
+		product *product
+		want    string
+	}{
+		{"an AMI", ami(), "amazon.image | aws/eu-west-1/ami-1 |"},
+		{"a box", &product{builderID: "vagrant", files: []string{makeBox(t, filepath.Join(t.TempDir(), "a.box"), "libvirt", "amd64")}}, "vagrant.box libvirt amd64 | | a.box"},
+		{"a directory", &product{builderID: "packer.post-processor.artifice", files: []string{dir}}, "archive | | it's a site.tar.gz"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := servertest.New(t)
+			token := s.Token(t, "packer", "promote")
+			environment(t, s, token)
+			p := newProxy(t, s)
+			p.refuse = func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == http.MethodGet {
+					return false
+				}
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return true
+			}
+			shown := record(t, options{
+				"artifact": "cargomedia/app", "retry_timeout": "50ms", "version": "2.0.0", "channels": "staging", "expect": "x.app",
+				"metadata": decoded{"note": "it's \"$HOME\"\nand more"},
+			}, core("x", "app"), c.product)
+			_, command, ok := strings.Cut(shown, "\n\n    ")
+			if !ok {
+				t.Fatalf("no command in:\n%s", shown)
+			}
+			p.mu.Lock()
+			p.refuse = nil
+			p.mu.Unlock()
+			shell := exec.Command("sh", "-c", command)
+			shell.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "ALMANAC_TOKEN=" + token, "HOME=" + t.TempDir()}
+			if output, err := shell.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s\n%s", err, command, output)
+			}
+			if got := recorded(t, s); got != c.want {
+				t.Errorf("recorded: got %q, want %q", got, c.want)
+			}
+			v, err := s.Client(t, s.AdminToken).Version(t.Context(), "cargomedia/app", "staging")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v.Version != "2.0.0" || v.Fingerprint != "11111111-2222-3333-4444-555555555555" || v.Builds[0].Component != "x.app" || v.Builds[0].Metadata["note"] != "it's \"$HOME\"\nand more" {
+				t.Errorf("got %+v", v)
+			}
+		})
+	}
+}

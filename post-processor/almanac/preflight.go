@@ -1,0 +1,106 @@
+package almanac
+
+import (
+	"context"
+	"errors"
+	"log"
+	"time"
+
+	"github.com/cargomedia/packer-plugin-almanac/registry"
+	"github.com/cargomedia/packer-plugin-almanac/registry/client"
+	"github.com/cargomedia/packer-plugin-almanac/version"
+)
+
+// preflightTime bounds all that the registry is asked before a build.
+const preflightTime = 10 * time.Second
+
+// preflight asks the registry whether the build can be recorded when it is done, and adds what stands
+// in the way to the mistakes.
+func (p *prepared) preflight() {
+	c, err := p.client(client.Options{RetryMax: 3, RetryWaitMin: 200 * time.Millisecond, RetryWaitMax: time.Second})
+	if err != nil {
+		p.refused(err)
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), preflightTime)
+	defer cancel()
+	if p.artifact == "" || p.Token == "" {
+		// The right to publish cannot be asked for; whether the address and the token are good can.
+		if _, err := c.Artifacts(ctx, registry.ArtifactFilter{Limit: 1}); err != nil && p.Token != "" || registry.KindOf(err) == registry.Unavailable {
+			p.refused(err)
+		}
+		return
+	}
+	access, err := c.Access(ctx, string(p.artifact))
+	if err != nil {
+		p.refused(err)
+		return
+	}
+	p.checkAccess(access)
+	if access.Read && access.Exists {
+		p.checkVersionIsFree(ctx, c)
+	}
+}
+
+// client returns a client of the registry with the given patience.
+func (p *prepared) client(o client.Options) (*client.Client, error) {
+	o.Address, o.Token = p.Address, p.Token
+	o.UserAgent = "packer-plugin-almanac/" + version.String()
+	o.Log = func(format string, args ...any) { log.Printf("[DEBUG] registry: "+format, args...) }
+	return client.New(o)
+}
+
+// refused files an answer of the registry, or the lack of one, under the field that is to be changed.
+func (p *prepared) refused(err error) {
+	e, ok := errors.AsType[*registry.Error](err)
+	if !ok {
+		p.fail("address", "%v", err)
+		return
+	}
+	switch e.Kind {
+	case registry.Unauthorized:
+		p.fail("token", "the registry at %s does not accept it: %s; give a token that is in force", p.Address, e.Msg)
+	case registry.Forbidden:
+		p.fail("token", "%s", e.Msg)
+	case registry.Invalid:
+		if len(e.Fields) == 0 {
+			p.fail("artifact", "%s", e.Msg)
+		}
+		for _, f := range e.Fields {
+			p.fail(f.Field, "%s", f.Message)
+		}
+	default:
+		p.fail("address", "%s; start the registry, or set address or ALMANAC_ADDR to where it is", e.Msg)
+	}
+}
+
+func (p *prepared) checkAccess(a registry.Access) {
+	needed, what := registry.RolePublish, "recording a build"
+	allowed := a.Publish
+	if len(p.Channels) > 0 {
+		needed, what, allowed = registry.RolePromote, "moving channels", a.Promote
+	}
+	switch {
+	case allowed:
+	case !a.Role.Allows(needed):
+		p.fail("token", "%q has the role %s, and %s needs the role %s; use another token", a.Token, a.Role, what, needed)
+	default:
+		p.fail("token", "%q is not for the artifact %s; use a token whose scope covers it", a.Token, p.artifact)
+	}
+}
+
+// checkVersionIsFree refuses a version that another run made: it cannot be made again.
+func (p *prepared) checkVersionIsFree(ctx context.Context, c *client.Client) {
+	if p.Version == "" || unknown(p.Version) || registry.CheckSemver(p.Version) != nil || p.Fingerprint == "" || unknown(p.Fingerprint) {
+		return
+	}
+	taken, err := c.Version(ctx, string(p.artifact), p.Version)
+	switch {
+	case registry.KindOf(err) == registry.NotFound:
+	case err != nil:
+		p.refused(err)
+	case taken.Fingerprint != p.Fingerprint:
+		p.fail("version", "%s of %s is taken by number %d, made by the run %s; choose another version, leave it out, or set fingerprint to that run to add to it",
+			p.Version, p.artifact, taken.Number, taken.Fingerprint)
+	}
+}

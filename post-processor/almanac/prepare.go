@@ -1,0 +1,210 @@
+package almanac
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-multierror"
+	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
+
+	"github.com/cargomedia/packer-plugin-almanac/registry"
+	"github.com/cargomedia/packer-plugin-almanac/registry/client"
+)
+
+const defaultRetryTimeout = 2 * time.Minute
+
+// unknown says whether a value still holds a placeholder: Packer fills it in once there is a build.
+func unknown(s string) bool {
+	return strings.Contains(s, "<unknown>") || strings.Contains(s, "<no value>") || strings.Contains(s, "{{.")
+}
+
+// prepared is a configuration with its defaults, and all that is wrong with it.
+type prepared struct {
+	Config
+	artifact  registry.ArtifactName // empty while it is not known, or wrong
+	typ       registry.Type         // empty unless the template says it
+	component string
+	mistakes  []error
+}
+
+// fail records a mistake: what is wrong with a field, and what would be right.
+func (p *prepared) fail(field, format string, args ...any) {
+	p.mistakes = append(p.mistakes, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, args...)))
+}
+
+// check records err, if any, for a field.
+func (p *prepared) check(field string, err error) {
+	if err != nil {
+		p.fail(field, "%v", err)
+	}
+}
+
+// prepare decodes a configuration, fills in defaults and checks all that can be checked without the
+// registry. Values that a build has yet to fill in are not mistakes unless final is set.
+func prepare(raws []any, data map[string]any, final bool) prepared {
+	c, err := decode(raws, data)
+	p := prepared{Config: c}
+	if err != nil {
+		// Unknown keys are found when all else is decoded. After any other error the rest of the
+		// configuration may be missing, so that nothing more can be said of it.
+		unknownKeys, ok := errors.AsType[*multierror.Error](err)
+		if !ok {
+			p.mistakes = append(p.mistakes, err)
+			return p
+		}
+		p.mistakes = append(p.mistakes, unknownKeys.Errors...)
+	}
+	p.defaults(isHCL2(raws))
+	p.checkNames(final)
+	p.checkLists(final)
+	p.checkChoices()
+	if !final {
+		// Once there is a build, bad metadata is left out and a file that cannot be written is not: the
+		// build is recorded all the same.
+		p.checkMetadata()
+		p.checkTerraform()
+	}
+	return p
+}
+
+func (p *prepared) defaults(hcl2 bool) {
+	p.Address = cmp.Or(p.Address, os.Getenv(client.EnvAddress), client.DefaultAddress)
+	p.Token = cmp.Or(p.Token, os.Getenv(client.EnvToken))
+	packersdk.LogSecretFilter.Set(p.Token)
+	p.Fingerprint = cmp.Or(p.Fingerprint, os.Getenv("ALMANAC_FINGERPRINT"), os.Getenv("PACKER_RUN_UUID"))
+	p.RetryTimeout = cmp.Or(p.RetryTimeout, defaultRetryTimeout)
+	p.component = p.Component
+	if p.component == "" {
+		p.component = p.PackerBuilderType + "." + p.PackerBuildName
+		// In JSON templates a builder without a name is called by its type.
+		if !hcl2 && p.PackerBuildName == p.PackerBuilderType {
+			p.component = p.PackerBuilderType
+		}
+	}
+}
+
+// known says whether a value can be checked. A placeholder that is left at the end is a mistake.
+func (p *prepared) known(field, value string, final bool) bool {
+	if !unknown(value) {
+		return true
+	}
+	if final {
+		p.fail(field, "Packer did not fill in all of %q; this builder has no such build value", value)
+	}
+	return false
+}
+
+func (p *prepared) checkNames(final bool) {
+	switch {
+	case p.Artifact == "":
+		p.fail("artifact", "is missing; set it to namespace/name, such as cargomedia/app")
+	case p.known("artifact", p.Artifact, final):
+		var err error
+		p.artifact, err = registry.ParseArtifactName(p.Artifact)
+		p.check("artifact", err)
+	}
+	if p.Token == "" {
+		p.fail("token", "is missing; set it, or the environment variable ALMANAC_TOKEN, to a token with the role publish")
+	}
+	if p.Version != "" && p.known("version", p.Version, final) {
+		p.check("version", registry.CheckSemver(p.Version))
+	}
+	if p.known("component", p.component, final) {
+		p.check("component", registry.CheckComponent(p.component))
+	}
+	switch {
+	case p.Fingerprint == "" && final:
+		p.fail("fingerprint", "is missing; set it, or run Packer, which sets PACKER_RUN_UUID")
+	case p.Fingerprint != "" && p.known("fingerprint", p.Fingerprint, final):
+		p.check("fingerprint", registry.CheckFingerprint(p.Fingerprint))
+	}
+	if p.Architecture != "" {
+		p.known("architecture", p.Architecture, final)
+	}
+}
+
+func (p *prepared) checkLists(final bool) {
+	for _, list := range []struct {
+		field  string
+		values []string
+		check  func(string) error
+	}{
+		{"channels", p.Channels, registry.CheckChannelName},
+		{"expect", p.Expect, registry.CheckComponent},
+	} {
+		for i, value := range list.values {
+			field := fmt.Sprintf("%s[%d]", list.field, i)
+			if p.known(field, value, final) {
+				p.check(field, list.check(value))
+				if slices.Contains(list.values[:i], value) {
+					p.fail(field, "%q is there twice; name it once", value)
+				}
+			}
+		}
+	}
+}
+
+// checkMetadata also keeps secrets out: what is recorded is there to be read.
+func (p *prepared) checkMetadata() {
+	for _, problem := range registry.CheckMetadata("metadata", p.Metadata) {
+		p.fail(problem.Field, "%s", problem.Message)
+	}
+	for _, key := range slices.Sorted(maps.Keys(p.Metadata)) {
+		if name := p.sensitive(p.Metadata[key]); name != "" {
+			p.fail(fmt.Sprintf("metadata[%q]", key), "holds the value of the sensitive variable %q; metadata can be read by everybody who may read the artifact, so leave it out", name)
+		}
+	}
+}
+
+// sensitive returns the name of a sensitive variable or setting whose value is in text, or "". Packer tells
+// plugins which variables are sensitive for JSON templates only.
+func (p *prepared) sensitive(text string) string {
+	if holdsSecret(text, p.Token) {
+		return "token"
+	}
+	for _, name := range p.PackerSensitiveVars {
+		if holdsSecret(text, p.PackerUserVars[name]) {
+			return name
+		}
+	}
+	return ""
+}
+
+// holdsSecret says whether a secret is all of a text or, unless it is so short that it is found by
+// chance, a part of it.
+func holdsSecret(text, secret string) bool {
+	const shortest = 6
+	return secret != "" && (text == secret || len(secret) >= shortest && strings.Contains(text, secret))
+}
+
+func (p *prepared) checkChoices() {
+	typ := cmp.Or(p.Type, p.ArtifactType)
+	if p.Type != "" && p.ArtifactType != "" && p.Type != p.ArtifactType {
+		p.fail("artifact_type", "is %q and type is %q; they are the same setting, so give one", p.ArtifactType, p.Type)
+	}
+	if typ != "" {
+		var err error
+		p.typ, err = registry.ParseType(typ)
+		p.check("type", err)
+	}
+	if p.Files.False() && (p.typ == registry.Archive || p.typ == registry.VagrantBox) {
+		p.fail("files", "is false, but the type %s consists of files; leave one of the two out", p.typ)
+	}
+	if p.RetryTimeout < 0 {
+		p.fail("retry_timeout", "is %s; it must be a duration such as 30s or 5m", p.RetryTimeout)
+	}
+}
+
+// joined returns all mistakes as one error, nil if there are none.
+func (p *prepared) joined() error {
+	if len(p.mistakes) == 0 {
+		return nil
+	}
+	return &packersdk.MultiError{Errors: p.mistakes}
+}
