@@ -184,6 +184,21 @@ func TestTokens(t *testing.T) {
 		_, err = w.RevokeToken(as(t, registry.RoleAdmin, "mine/*"), "ci")
 		wantError(t, err, registry.NotFound)
 	})
+	t.Run("names of tokens beyond the caller's scope are not told", func(t *testing.T) {
+		_, err := w.CreateToken(as(t, registry.RoleAdmin, "other/*"), registry.TokenRequest{Name: "ci", Role: "read", Scopes: []string{"other/*"}})
+		wantError(t, err, registry.Conflict, "taken")
+	})
+	t.Run("scopes are limited", func(t *testing.T) {
+		_, err := w.CreateToken(ctx, registry.TokenRequest{Name: "x", Role: "read", Scopes: slices.Repeat([]string{"a/b"}, 101)})
+		wantError(t, err, registry.Invalid, "scopes: has 101")
+	})
+	t.Run("an administrator who expires does not count as the last", func(t *testing.T) {
+		if _, err := w.CreateToken(ctx, registry.TokenRequest{Name: "brief", Role: "admin", Scopes: []string{"*"}, ExpiresAt: &expires}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := w.RevokeToken(ctx, "admin")
+		wantError(t, err, registry.Conflict, "last")
+	})
 	t.Run("the last administrator stays", func(t *testing.T) {
 		_, err := w.RevokeToken(ctx, "admin")
 		wantError(t, err, registry.Conflict, "last")
@@ -216,6 +231,12 @@ func TestAccess(t *testing.T) {
 	a, err = w.Access(as(t, registry.RoleAdmin, "other/*"), "cargomedia/app")
 	if err != nil || a.Exists || a.Read || a.Publish {
 		t.Errorf("a stranger learns %+v, %v", a, err)
+	}
+	if _, err := w.PutArtifact(admin(t), "cargomedia/app", registry.ArtifactSettings{Public: true}); err != nil {
+		t.Fatal(err)
+	}
+	if a, err = w.Access(as(t, registry.RoleRead, "other/*"), "cargomedia/app"); err != nil || !a.Exists || !a.Read || a.Publish {
+		t.Errorf("of a public artifact: %+v, %v", a, err)
 	}
 	_, err = w.Access(t.Context(), "cargomedia/app")
 	wantError(t, err, registry.Unauthorized)
@@ -284,8 +305,10 @@ func TestListsArePagedByCursor(t *testing.T) {
 	}
 	_, err := w.Artifacts(ctx, registry.ArtifactFilter{Cursor: "!", Type: "ami", Namespace: "a/b", Limit: -1})
 	wantError(t, err, registry.Invalid, "cursor:", "type:", "namespace:", "limit:")
-	_, err = w.Versions(ctx, "a/one", registry.VersionFilter{Cursor: "eHg", Type: "x"})
-	wantError(t, err, registry.Invalid, "cursor:", "type:")
+	for _, cursor := range []string{"eHg", "MA", "LTc"} { // xx, 0, -7
+		_, err = w.Versions(ctx, "a/one", registry.VersionFilter{Cursor: cursor, Type: "x"})
+		wantError(t, err, registry.Invalid, "cursor:", "type:")
+	}
 	page, err := w.Versions(as(t, registry.RoleRead, "a/*"), "a/none", registry.VersionFilter{})
 	wantError(t, err, registry.NotFound)
 	if page.Versions != nil {

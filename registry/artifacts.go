@@ -104,7 +104,7 @@ func (s *Service) PutArtifact(ctx context.Context, name string, settings Artifac
 	var a Artifact
 	err = s.store.Update(ctx, func(tx Tx) error {
 		now := s.time()
-		if _, err := tx.LockArtifact(ctx, n, true, now); err != nil {
+		if _, err := s.lock(ctx, tx, n, now); err != nil {
 			return err
 		}
 		if a, err = tx.Artifact(ctx, n); err != nil {
@@ -154,7 +154,8 @@ type Access struct {
 }
 
 // Access tells a caller with a token what it may do with an artifact, which need not exist. A build
-// asks before it starts, rather than after forty minutes.
+// asks before it starts, rather than after forty minutes. Conflict: the name differs from an existing
+// one in case alone.
 func (s *Service) Access(ctx context.Context, name string) (Access, error) {
 	n, err := ParseArtifactName(name)
 	if err != nil {
@@ -164,18 +165,22 @@ func (s *Service) Access(ctx context.Context, name string) (Access, error) {
 	if p.Anonymous() {
 		return Access{}, errNoToken()
 	}
+	if err := s.checkCase(ctx, s.store, n); err != nil {
+		return Access{}, err
+	}
 	access := Access{
 		Artifact: n, Token: p.Name, Role: p.Role,
-		Read: p.may(RoleRead, n), Publish: p.may(RolePublish, n), Promote: p.may(RolePromote, n), Admin: p.may(RoleAdmin, n),
+		Publish: p.may(RolePublish, n), Promote: p.may(RolePromote, n), Admin: p.may(RoleAdmin, n),
 	}
-	if access.Read {
-		switch _, err := s.store.Artifact(ctx, n); KindOf(err) {
-		case "":
-			access.Exists = true
-		case NotFound:
-		default:
-			return Access{}, err
-		}
+	if access.Read, err = s.visible(ctx, s.store, n); err != nil || !access.Read {
+		return access, err
+	}
+	switch _, err := s.store.Artifact(ctx, n); KindOf(err) {
+	case "":
+		access.Exists = true
+	case NotFound:
+	default:
+		return Access{}, err
 	}
 	return access, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"io"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -46,7 +47,10 @@ func (s *Service) BeginUpload(ctx context.Context, req UploadRequest) (UploadSta
 	if err := requireRole(ctx, RolePublish, name); err != nil {
 		return UploadStatus{}, err
 	}
-	upload := Upload{Artifact: name, Size: req.Size, SHA256: digest, TokenID: PrincipalFrom(ctx).TokenID, CreatedAt: s.time()}
+	if err := s.checkCase(ctx, s.store, name); err != nil {
+		return UploadStatus{}, err
+	}
+	upload := Upload{Artifact: name, Size: req.Size, SHA256: digest, CreatedAt: s.time()}
 	known, err := s.knowsBlob(ctx, name, digest, req.Size)
 	if err != nil {
 		return UploadStatus{}, err
@@ -74,7 +78,9 @@ func (s *Service) knowsBlob(ctx context.Context, name ArtifactName, digest Diges
 	if err != nil || have != size {
 		return false, err
 	}
-	return s.mayUseBlob(ctx, name, digest)
+	visible := PrincipalFrom(ctx).visibility()
+	visible.Artifacts = append(slices.Clone(visible.Artifacts), name)
+	return s.store.BlobVisible(ctx, digest, visible)
 }
 
 // Upload says how far a transfer is. It needs the role publish for the upload's artifact, as the
@@ -201,20 +207,14 @@ func (s *Service) Blob(ctx context.Context, digest string) (Blob, error) {
 	if err != nil {
 		return Blob{}, BadField("digest", err)
 	}
-	users, err := s.store.BlobUsers(ctx, d)
+	visible, err := s.store.BlobVisible(ctx, d, PrincipalFrom(ctx).visibility())
 	if err != nil {
 		return Blob{}, err
 	}
-	for _, user := range users {
-		switch err := s.readable(ctx, s.store, user); KindOf(err) {
-		case "":
-			return s.openBlob(ctx, d)
-		case NotFound, Unauthorized:
-		default:
-			return Blob{}, err
-		}
+	if !visible {
+		return Blob{}, errHidden(ctx, "no file that this token may read has the digest %s", d)
 	}
-	return Blob{}, errHidden(ctx, "no file that this token may read has the digest %s", d)
+	return s.openBlob(ctx, d)
 }
 
 func (s *Service) openBlob(ctx context.Context, d Digest) (Blob, error) {

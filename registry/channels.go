@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // ChannelHistory is a channel and how it came to point where it does.
@@ -52,8 +53,9 @@ func (s *Service) channelHistory(ctx context.Context, r Reader, name ArtifactNam
 type ChannelChange struct {
 	// Ref is resolved now; the channel does not follow it later.
 	Ref string `json:"ref,omitempty" doc:"Version to point to: a number, a version, a constraint, a channel, latest …; resolved now."`
-	// Rollback takes back the channel's last move.
-	Rollback bool   `json:"rollback,omitempty" doc:"Take back the channel's last move."`
+	// Rollback takes back the channel's last move, which is a move itself: a second rollback takes back
+	// the first. So it is the one change that must not be sent twice.
+	Rollback bool   `json:"rollback,omitempty" doc:"Take back the channel's last move; a second rollback takes back the first."`
 	Reason   string `json:"reason,omitempty" maxLength:"1000"`
 }
 
@@ -135,7 +137,7 @@ func checkChange(channel string, change ChannelChange) (Ref, error) {
 func (s *Service) checkOffered(v Version) error {
 	switch {
 	case v.Status == StatusOpen:
-		return Errorf(Conflict, "version %s (number %d) of %s is open: it still expects %s", v.Version, v.Number, v.Artifact, quoteList(v.Missing()))
+		return Errorf(Conflict, "version %s (number %d) of %s is open: it still expects %s", v.Version, v.Number, v.Artifact, strings.Join(v.Missing(), ", "))
 	case v.RevokedAt(s.time()):
 		return Errorf(Conflict, "version %s (number %d) of %s is revoked: %s", v.Version, v.Number, v.Artifact, v.Revocation.Reason)
 	}

@@ -13,8 +13,10 @@ type EventPage struct {
 	Last int64 `json:"last" doc:"Send as after for what comes next, now or later."`
 }
 
-// Events lists what happened after a position, the oldest first, of what the caller may read. Events
-// about no artifact (tokens) are for administrators of everything. limit is 1 to 500; 0 is 50.
+// Events lists what happened after a position, the oldest first, of what the caller's token covers. Events
+// about no artifact (tokens) are for administrators of everything; those about public artifacts are for
+// tokens that cover them. limit is 1 to 500; 0 is 50. A page can be short, or empty, before the log
+// ends: Last tells how far it was read.
 func (s *Service) Events(ctx context.Context, after int64, limit int) (EventPage, error) {
 	p := PrincipalFrom(ctx)
 	if err := requireEverywhere(ctx, RoleRead); err != nil {
@@ -29,7 +31,7 @@ func (s *Service) Events(ctx context.Context, after int64, limit int) (EventPage
 		return EventPage{}, err
 	}
 	page := EventPage{Events: []Event{}, Last: after}
-	for len(page.Events) < limit {
+	for range maxEventReads {
 		events, err := s.store.Events(ctx, page.Last, maxLimit)
 		if err != nil {
 			return EventPage{}, err
@@ -44,7 +46,7 @@ func (s *Service) Events(ctx context.Context, after int64, limit int) (EventPage
 				continue
 			}
 			if page.Events = append(page.Events, e); len(page.Events) == limit {
-				break
+				return page, nil
 			}
 		}
 		if len(events) < maxLimit {
@@ -53,6 +55,9 @@ func (s *Service) Events(ctx context.Context, after int64, limit int) (EventPage
 	}
 	return page, nil
 }
+
+// maxEventReads bounds the work for a caller who may see little of the log.
+const maxEventReads = 10
 
 // record adds an event with the time and the caller's name. It comes last in its transaction.
 func (s *Service) record(ctx context.Context, tx Tx, e Event) error {

@@ -53,8 +53,8 @@ func CheckMetadata(field string, m Metadata) []FieldError {
 }
 
 // FullMetadata is a build's own metadata on top of its version's, with what is derived from the
-// images of an amazon.image: "region.REGION" for each region and, unless the metadata says otherwise,
-// "ami_id" and "region" as comma lists in the order of the regions (as Atlas did since 2015).
+// images of an amazon.image: "region.REGION" for each region and, unless the build's own metadata says
+// otherwise, "ami_id" and "region" as comma lists in the order of the regions (as Atlas did since 2015).
 func FullMetadata(version Metadata, b Build) Metadata {
 	full := maps.Clone(version)
 	if full == nil {
@@ -70,10 +70,10 @@ func FullMetadata(version Metadata, b Build) Metadata {
 		regions = append(regions, image.Region)
 		ids = append(ids, image.ID)
 	}
-	if _, ok := full["ami_id"]; !ok {
+	if _, ok := b.Metadata["ami_id"]; !ok {
 		full["ami_id"] = strings.Join(ids, ",")
 	}
-	if _, ok := full["region"]; !ok {
+	if _, ok := b.Metadata["region"]; !ok {
 		full["region"] = strings.Join(regions, ",")
 	}
 	return full

@@ -207,6 +207,5 @@ type Upload struct {
 	Artifact  ArtifactName `json:"artifact"`
 	Size      int64        `json:"size" doc:"Bytes to expect."`
 	SHA256    Digest       `json:"sha256"`
-	TokenID   string       `json:"-"`
 	CreatedAt time.Time    `json:"created_at"`
 }

@@ -67,7 +67,7 @@ func TestCheckFileName(t *testing.T) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
-	for _, name := range []string{"", ".", "..", "../x", "a/../b", "/etc/passwd", "a//b", "a/", `a\b`, "c:x", "a\nb", "\xff", strings.Repeat("x", 513)} {
+	for _, name := range []string{"", ".", "..", "../x", "a/../b", "/etc/passwd", "a//b", "a/", `a\b`, "c:x", "a\nb", "\xff", "nul", "AUX.txt", "a/con", "x /y", "a./b", "what?", strings.Repeat("x", 513)} {
 		if err := CheckFileName(name); KindOf(err) != Invalid {
 			t.Errorf("%q: got %v, want an error of kind invalid", name, err)
 		}

@@ -11,9 +11,13 @@ import (
 const (
 	maxImages   = 1000
 	maxFiles    = 1000
-	maxExpect   = 100
-	maxChannels = 20
 	maxFileSize = 1 << 50
+)
+
+// How many components a version can expect, and how many channels a publication can name.
+const (
+	MaxExpect   = 100
+	MaxChannels = 20
 )
 
 var (
@@ -24,15 +28,16 @@ var (
 )
 
 // normalizePublication checks everything that can be checked without a store, reports all problems
-// at once, and returns the publication in its canonical form: types without aliases, lists sorted.
+// at once, and returns the publication in its canonical form: types without aliases, names sorted.
+// Images and files keep their order, so that later problems name them by their place in the request.
 func normalizePublication(pub Publication) (Publication, error) {
 	var p problems
 	p.check("fingerprint", CheckFingerprint(pub.Fingerprint))
 	if pub.Version != "" {
 		p.check("version", CheckSemver(pub.Version))
 	}
-	pub.Expect = checkList(&p, "expect", pub.Expect, maxExpect, CheckComponent)
-	pub.Channels = checkList(&p, "channels", pub.Channels, maxChannels, CheckChannelName)
+	pub.Expect = checkList(&p, "expect", pub.Expect, MaxExpect, CheckComponent)
+	pub.Channels = checkList(&p, "channels", pub.Channels, MaxChannels, CheckChannelName)
 	p.fields = append(p.fields, CheckMetadata("version_metadata", pub.VersionMetadata)...)
 	pub.Build = normalizeBuild(&p, pub.Build)
 	return pub, p.err()
@@ -42,6 +47,7 @@ func normalizePublication(pub Publication) (Publication, error) {
 func checkList(p *problems, field string, list []string, most int, check func(string) error) []string {
 	if len(list) > most {
 		p.add(field, "has %d entries; at most %d are allowed", len(list), most)
+		return list
 	}
 	for i, entry := range list {
 		p.check(fmt.Sprintf("%s[%d]", field, i), check(entry))
@@ -57,8 +63,8 @@ func normalizeBuild(p *problems, b Build) Build {
 	typ, err := ParseType(string(b.Type))
 	p.check("build.type", err)
 	b.Type = typ
-	if b.Architecture != "" && !architectureName.MatchString(b.Architecture) {
-		p.add("build.architecture", "%q must have only letters, digits and . _ -, at most 32, such as x86_64 or arm64", clip(b.Architecture))
+	if b.Architecture != "" {
+		p.check("build.architecture", CheckArchitecture(b.Architecture))
 	}
 	switch {
 	case b.Type == VagrantBox && !providerName.MatchString(b.Provider):
@@ -69,7 +75,6 @@ func normalizeBuild(p *problems, b Build) Build {
 	p.fields = append(p.fields, CheckMetadata("build.metadata", b.Metadata)...)
 	p.fields = append(p.fields, CheckMetadata("build.provenance", b.Provenance)...)
 	checkImages(p, b)
-	b.Images = sortedImages(b.Images)
 	b.Files = checkFiles(p, b)
 	if err == nil {
 		checkContent(p, b)
@@ -167,19 +172,34 @@ func checkFiles(p *problems, b Build) []File {
 		p.check(field+".sha256", err)
 		files[i].SHA256 = digest
 	}
-	slices.SortFunc(files, compareFiles)
 	return files
 }
 
-// CheckFileName accepts a relative, slash-separated path of up to 512 bytes that stays below the
-// directory it is unpacked in on every operating system: no "..", no empty or dot parts, no
-// backslashes, colons or control characters.
+// CheckArchitecture accepts 1 to 32 letters, digits and . _ -, such as x86_64 or arm64.
+func CheckArchitecture(s string) error {
+	if !architectureName.MatchString(s) {
+		return Errorf(Invalid, "architecture %q must have only letters, digits and . _ -, at most 32, such as x86_64 or arm64", clip(s))
+	}
+	return nil
+}
+
+// deviceName is what Windows takes for a device, with any ending.
+var deviceName = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$`)
+
+// CheckFileName accepts a relative, slash-separated path of up to 512 bytes that means the same file
+// below a directory on every operating system: no "..", no empty or dot parts, none that ends in a dot
+// or a space or is called like a device, and none of \ : < > " | ? * and control characters.
 func CheckFileName(name string) error {
 	if err := checkText(name, 512, ""); err != nil {
 		return Errorf(Invalid, "file name %q %v", clip(name), err)
 	}
-	if !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, `\:`) {
-		return Errorf(Invalid, "file name %q must be a relative path with slashes, without '..', '\\' and ':'", clip(name))
+	if !fs.ValidPath(name) || name == "." || strings.ContainsAny(name, `\:<>"|?*`) {
+		return Errorf(Invalid, "file name %q must be a relative path with slashes, without '..' and any of \\ : < > \" | ? *", clip(name))
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		if strings.HasSuffix(part, ".") || strings.HasSuffix(part, " ") || deviceName.MatchString(part) {
+			return Errorf(Invalid, "file name %q has the part %q, which not every operating system can store; rename it", clip(name), clip(part))
+		}
 	}
 	return nil
 }

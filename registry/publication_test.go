@@ -37,10 +37,10 @@ func TestNormalizePublicationCanonicalises(t *testing.T) {
 	if diff := cmp.Diff([]string{"eu-west-1", "us-east-1"}, imageRegions(got.Build.Images)); diff != "" {
 		t.Error(diff)
 	}
-	if got.Build.Images[0].Region != "eu-west-1" || got.Expect[0] != "a.x" || got.Channels[0] != "canary" {
-		t.Errorf("lists are not sorted: %+v", got)
+	if got.Expect[0] != "a.x" || got.Channels[0] != "canary" {
+		t.Errorf("names are not sorted: %+v", got)
 	}
-	if pub.Build.Images[0].Region != "us-east-1" {
+	if pub.Expect[0] != "b.x" {
 		t.Error("the caller's slice was changed")
 	}
 }
@@ -153,8 +153,8 @@ func TestFullMetadata(t *testing.T) {
 		t.Error(diff)
 	}
 	b.Metadata = Metadata{"region": "mine"}
-	if got := FullMetadata(nil, b)["region"]; got != "mine" {
-		t.Errorf("the publisher's own region became %q", got)
+	if got := FullMetadata(Metadata{"ami_id": "ami-evil"}, b); got["region"] != "mine" || got["ami_id"] == "ami-evil" {
+		t.Errorf("the build's own region became %q, and ami_id became the version's %q", got["region"], got["ami_id"])
 	}
 	b.Type = "qemu.image"
 	if diff := cmp.Diff(Metadata{"region": "mine"}, FullMetadata(nil, b)); diff != "" {

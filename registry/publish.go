@@ -96,6 +96,8 @@ func (s *Service) Publish(ctx context.Context, name string, pub Publication) (Re
 // read an artifact that has them. Else the digest of somebody else's file would be enough to read it.
 func (s *Service) checkBlobs(ctx context.Context, name ArtifactName, files []File) error {
 	var p problems
+	visible := PrincipalFrom(ctx).visibility()
+	visible.Artifacts = append(slices.Clone(visible.Artifacts), name)
 	for i, f := range files {
 		field := fmt.Sprintf("build.files[%d]", i)
 		size, err := s.blobs.Stat(ctx, f.SHA256)
@@ -104,7 +106,7 @@ func (s *Service) checkBlobs(ctx context.Context, name ArtifactName, files []Fil
 		}
 		known := err == nil
 		if known {
-			if known, err = s.mayUseBlob(ctx, name, f.SHA256); err != nil {
+			if known, err = s.store.BlobVisible(ctx, f.SHA256, visible); err != nil {
 				return err
 			}
 		}
@@ -116,27 +118,6 @@ func (s *Service) checkBlobs(ctx context.Context, name ArtifactName, files []Fil
 		}
 	}
 	return p.err()
-}
-
-// mayUseBlob says whether a publication of an artifact may refer to a blob that exists.
-func (s *Service) mayUseBlob(ctx context.Context, name ArtifactName, digest Digest) (bool, error) {
-	users, err := s.store.BlobUsers(ctx, digest)
-	if err != nil {
-		return false, err
-	}
-	for _, user := range users {
-		if user == name {
-			return true, nil
-		}
-		switch err := s.readable(ctx, s.store, user); KindOf(err) {
-		case "":
-			return true, nil
-		case NotFound, Unauthorized:
-		default:
-			return false, err
-		}
-	}
-	return false, nil
 }
 
 // publishing is one publication within its transaction.
@@ -156,7 +137,7 @@ type publishing struct {
 
 func (p *publishing) run(ctx context.Context) (Receipt, error) {
 	var err error
-	if p.counters, err = p.tx.LockArtifact(ctx, p.name, true, p.now); err != nil {
+	if p.counters, err = p.lock(ctx, p.tx, p.name, p.now); err != nil {
 		return Receipt{}, err
 	}
 	if err := p.openVersion(ctx); err != nil {
@@ -203,6 +184,9 @@ func (p *publishing) newVersion(ctx context.Context) error {
 	version := p.pub.Version
 	if version == "" {
 		version = nextMinor(p.counters.Highest)
+		if err := CheckSemver(version); err != nil {
+			return Errorf(Conflict, "the version after %s cannot be chosen: its minor number would be too high; give a version", p.counters.Highest)
+		}
 	} else {
 		taken, err := p.tx.Version(ctx, p.name, Selector{Version: version})
 		if err == nil {
@@ -226,8 +210,8 @@ func (p *publishing) newVersion(ctx context.Context) error {
 	return p.tx.InsertVersion(ctx, p.version, highest)
 }
 
-// agree compares what a publication says of its version with what is recorded. It may add metadata,
-// and it may leave out what was said before; it changes nothing.
+// agree compares what a publication says of its version with what is recorded. It may leave out what
+// was said before, and add metadata while the version is open; it changes nothing.
 func (p *publishing) agree() error {
 	var diff problems
 	v, pub := &p.version, p.pub
@@ -243,13 +227,18 @@ func (p *publishing) agree() error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(pub.VersionMetadata)) {
 		value := pub.VersionMetadata[key]
-		if old, ok := merged[key]; ok && old != value {
-			diff.add(fmt.Sprintf("version_metadata[%q]", key), "is %q for this fingerprint, not %q", clip(old), clip(value))
-		} else if !ok {
+		field := fmt.Sprintf("version_metadata[%q]", clip(key))
+		switch old, ok := merged[key]; {
+		case ok && old != value:
+			diff.add(field, "is %q for this fingerprint, not %q", clip(old), clip(value))
+		case !ok && v.Status != StatusOpen:
+			diff.add(field, "is not recorded, and the version is complete")
+		case !ok:
 			merged[key] = value
 			p.changed = true
 		}
 	}
+	diff.fields = append(diff.fields, CheckMetadata("version_metadata", merged)...)
 	if len(diff.fields) > 0 {
 		return p.conflict(diff)
 	}
@@ -273,6 +262,8 @@ func (p *publishing) addBuild(ctx context.Context) (Build, error) {
 	old := p.version.build(build.Component)
 	if old == nil {
 		build.CreatedAt, build.CreatedBy = p.now, p.actor
+		build.Images = sortedImages(build.Images)
+		build.Files = slices.SortedFunc(slices.Values(build.Files), compareFiles)
 		p.version.Builds = append(p.version.Builds, build)
 		p.events = append(p.events, Event{Action: ActionBuildPublish, Detail: detail})
 		return build, p.tx.InsertBuild(ctx, p.name, p.version.Number, build)
@@ -286,7 +277,7 @@ func (p *publishing) addBuild(ctx context.Context) (Build, error) {
 		for i, image := range added {
 			texts[i] = image.String()
 		}
-		detail["images"] = clip(strings.Join(texts, " "))
+		detail["images"] = strings.Join(texts, " ")
 		p.events = append(p.events, Event{Action: ActionImagesAdd, Detail: detail})
 		if err := p.tx.InsertImages(ctx, p.name, p.version.Number, build.Component, added); err != nil {
 			return Build{}, err
@@ -326,6 +317,8 @@ func compareBuilds(old, again Build) ([]Image, problems) {
 	return added, diff
 }
 
+// compareImageSets takes an image without source and labels for the recorded one: who finishes a
+// publication by hand knows neither.
 func compareImageSets(diff *problems, old, again []Image) (added []Image) {
 	find := func(images []Image, i Image) int {
 		return slices.IndexFunc(images, func(o Image) bool { return compareImages(o, i) == 0 })
@@ -335,7 +328,7 @@ func compareImageSets(diff *problems, old, again []Image) (added []Image) {
 		switch {
 		case at < 0:
 			diff.add("build.images", "%s is recorded and is left out now", clip(image.String()))
-		case again[at].SourceID != image.SourceID || !maps.Equal(again[at].Labels, image.Labels):
+		case again[at].SourceID != "" && again[at].SourceID != image.SourceID || len(again[at].Labels) > 0 && !maps.Equal(again[at].Labels, image.Labels):
 			diff.add(fmt.Sprintf("build.images[%d]", at), "%s is recorded with another source or other labels", clip(image.String()))
 		}
 	}
@@ -386,9 +379,10 @@ func (p *publishing) complete(ctx context.Context) error {
 		p.changed = true
 		p.events = append(p.events, Event{Action: ActionVersionComplete, Detail: Metadata{"version": v.Version}})
 	}
+	// While a version is revoked nothing is moved to it, and nothing is remembered to be moved.
 	var fresh []string
 	for _, channel := range p.pub.Channels {
-		if !slices.Contains(v.Requested, channel) {
+		if !slices.Contains(v.Requested, channel) && !v.RevokedAt(p.now) {
 			fresh = append(fresh, channel)
 		}
 	}
@@ -469,6 +463,8 @@ func (p *publishing) outcomes(ctx context.Context) ([]ChannelOutcome, error) {
 			outcome.Note = "the version is revoked"
 		case err == nil:
 			outcome.Note = fmt.Sprintf("points to version %s (number %d)", current.Version, current.Number)
+		default:
+			outcome.Note = "does not exist"
 		}
 		outcomes = append(outcomes, outcome)
 	}

@@ -96,11 +96,6 @@ func ParseRef(s string) (Ref, error) {
 // String returns the ref as it was written.
 func (r Ref) String() string { return r.Text }
 
-// Floating says whether the same ref can name another version tomorrow.
-func (r Ref) Floating() bool {
-	return r.Kind == RefLatest || r.Kind == RefConstraint || r.Kind == RefName
-}
-
 // allows says whether a constraint fits a version that passed [CheckSemver]. Pre-releases fit only a
 // constraint that names one, as in Terraform and Packer.
 func (r Ref) allows(version string) bool {

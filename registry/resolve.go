@@ -33,7 +33,7 @@ type Resolution struct {
 	Architecture string `json:"architecture,omitempty"`
 	// ID is set when exactly one image was meant: that of the region, or the only one.
 	ID     string  `json:"id,omitempty" doc:"Id of the image, when exactly one was meant."`
-	Images []Image `json:"images" doc:"All images of the build, or that of the region that was asked for."`
+	Images []Image `json:"images" doc:"The images of the build, of the provider and region that were asked for."`
 	// AMIs maps region to AMI id for an amazon.image.
 	AMIs  map[string]string `json:"ami_ids,omitempty" doc:"Region to AMI id."`
 	Files []File            `json:"files"`
@@ -53,12 +53,7 @@ func (r Resolution) Bare() (string, error) {
 	case r.ID != "":
 		return r.ID, nil
 	case len(r.Images) > 1:
-		regions := imageRegions(r.Images)
-		return "", &Error{
-			Kind:    Conflict,
-			Msg:     fmt.Sprintf("%s %s has images in %d regions; say which region: %s", r.Artifact, r.Version, len(regions), strings.Join(regions, ", ")),
-			Choices: regions,
-		}
+		return "", severalImages(r)
 	case len(r.Files) == 1:
 		return string(r.Files[0].SHA256), nil
 	}
@@ -70,6 +65,27 @@ func (r Resolution) Bare() (string, error) {
 		Kind:    Conflict,
 		Msg:     fmt.Sprintf("%s %s has no single id but %d files: %s", r.Artifact, r.Version, len(names), strings.Join(names, ", ")),
 		Choices: names,
+	}
+}
+
+// severalImages lists the regions where they tell the images apart, and else the images.
+func severalImages(r Resolution) error {
+	regions := imageRegions(r.Images)
+	if len(regions) == len(r.Images) {
+		return &Error{
+			Kind:    Conflict,
+			Msg:     fmt.Sprintf("%s %s has images in %d regions; say which region: %s", r.Artifact, r.Version, len(regions), strings.Join(regions, ", ")),
+			Choices: regions,
+		}
+	}
+	var images []string
+	for _, image := range r.Images {
+		images = append(images, image.String())
+	}
+	return &Error{
+		Kind:    Conflict,
+		Msg:     fmt.Sprintf("%s %s has no single id but %d images: %s", r.Artifact, r.Version, len(images), strings.Join(images, ", ")),
+		Choices: images,
 	}
 }
 
@@ -101,13 +117,13 @@ func (s *Service) Resolve(ctx context.Context, name, ref string, q Question) (Re
 		return Resolution{}, err
 	}
 	if v.Status == StatusOpen {
-		return Resolution{}, Errorf(NotFound, "version %s (number %d) of %s is not complete: it still expects %s", v.Version, v.Number, n, quoteList(v.Missing()))
+		return Resolution{}, Errorf(NotFound, "version %s (number %d) of %s is not complete: it still expects %s", v.Version, v.Number, n, strings.Join(v.Missing(), ", "))
 	}
 	build, err := choose(v, typ, q)
 	if err != nil {
 		return Resolution{}, err
 	}
-	resolved, err := resolution(v, r, build, q.Region)
+	resolved, err := resolution(v, r, build, q)
 	resolved.Revoked = v.RevokedAt(s.time())
 	return resolved, err
 }
@@ -132,21 +148,12 @@ func choose(v Version, typ Type, q Question) (Build, error) {
 	if q.Region != "" {
 		var regions []string
 		inRegion := slices.DeleteFunc(slices.Clone(fitting), func(b Build) bool {
-			regions = append(regions, imageRegions(b.Images)...)
-			return !slices.Contains(imageRegions(b.Images), q.Region)
+			images := q.images(b)
+			regions = append(regions, imageRegions(images)...)
+			return !slices.Contains(imageRegions(images), q.Region)
 		})
 		if len(inRegion) == 0 {
-			slices.Sort(regions)
-			regions = slices.Compact(regions)
-			there := "it has no images"
-			if len(regions) > 0 {
-				there = "it has: " + strings.Join(regions, ", ")
-			}
-			return Build{}, &Error{
-				Kind:    NotFound,
-				Msg:     fmt.Sprintf("version %s of %s has no image in region %q; %s", v.Version, v.Artifact, clip(q.Region), there),
-				Choices: regions,
-			}
+			return Build{}, noRegion(v, q.Region, regions)
 		}
 		fitting = inRegion
 	}
@@ -161,11 +168,33 @@ func choose(v Version, typ Type, q Question) (Build, error) {
 	return fitting[0], nil
 }
 
-func resolution(v Version, ref Ref, b Build, region string) (Resolution, error) {
+func noRegion(v Version, region string, regions []string) error {
+	slices.Sort(regions)
+	regions = slices.Compact(regions)
+	there := "it has no images"
+	if len(regions) > 0 {
+		there = "it has: " + strings.Join(regions, ", ")
+	}
+	return &Error{
+		Kind:    NotFound,
+		Msg:     fmt.Sprintf("version %s of %s has no image in region %q; %s", v.Version, v.Artifact, clip(region), there),
+		Choices: regions,
+	}
+}
+
+// images are those of a build that the question's provider leaves: all, unless it names a provider of images.
+func (q Question) images(b Build) []Image {
+	if q.Provider == "" || q.Provider == b.Provider {
+		return b.Images
+	}
+	return slices.DeleteFunc(slices.Clone(b.Images), func(i Image) bool { return i.Provider != q.Provider })
+}
+
+func resolution(v Version, ref Ref, b Build, q Question) (Resolution, error) {
 	r := Resolution{
 		Artifact: v.Artifact, Ref: ref.Text, VersionID: v.VersionID, Fingerprint: v.Fingerprint,
 		Component: b.Component, Type: b.Type, Provider: b.Provider, Architecture: b.Architecture,
-		Images: list(b.Images), Files: list(b.Files), Metadata: FullMetadata(v.Metadata, b),
+		Images: list(q.images(b)), Files: list(b.Files), Metadata: FullMetadata(v.Metadata, b),
 		CreatedAt: v.CreatedAt, CompletedAt: v.Completed, Revocation: v.Revocation,
 	}
 	if b.Type == AmazonImage {
@@ -174,8 +203,8 @@ func resolution(v Version, ref Ref, b Build, region string) (Resolution, error) 
 			r.AMIs[image.Region] = image.ID
 		}
 	}
-	if region != "" {
-		r.Images = slices.DeleteFunc(slices.Clone(b.Images), func(i Image) bool { return i.Region != region })
+	if q.Region != "" {
+		r.Images = slices.DeleteFunc(slices.Clone(r.Images), func(i Image) bool { return i.Region != q.Region })
 		if len(r.Images) > 1 {
 			var choices []string
 			for _, image := range r.Images {
@@ -183,7 +212,7 @@ func resolution(v Version, ref Ref, b Build, region string) (Resolution, error) 
 			}
 			return Resolution{}, &Error{
 				Kind:    Conflict,
-				Msg:     fmt.Sprintf("version %s of %s has %d images in region %s: %s", v.Version, v.Artifact, len(choices), region, strings.Join(choices, ", ")),
+				Msg:     fmt.Sprintf("version %s of %s has %d images in region %s: %s", v.Version, v.Artifact, len(choices), q.Region, strings.Join(choices, ", ")),
 				Choices: choices,
 			}
 		}
@@ -254,8 +283,6 @@ func describeBuilds(builds []Build) []string {
 	return texts
 }
 
-func quoteList(list []string) string { return strings.Join(list, ", ") }
-
 // ImageUses answers which artifact and version an image is: the newest first, at most 100, of
 // those that the caller may read. NotFound: none.
 func (s *Service) ImageUses(ctx context.Context, provider, region, id string) ([]ImageUse, error) {
@@ -266,23 +293,15 @@ func (s *Service) ImageUses(ctx context.Context, provider, region, id string) ([
 	if err := p.err(); err != nil {
 		return nil, err
 	}
-	all, err := s.store.ImageUses(ctx, provider, region, id, 100)
+	uses, err := s.store.ImageUses(ctx, provider, region, id, PrincipalFrom(ctx).visibility(), 100)
 	if err != nil {
 		return nil, err
 	}
-	var uses []ImageUse
-	for _, use := range all {
-		switch err := s.readable(ctx, s.store, use.Artifact); KindOf(err) {
-		case "":
-			use.Channels = list(use.Channels)
-			uses = append(uses, use)
-		case NotFound, Unauthorized:
-		default:
-			return nil, err
-		}
-	}
 	if len(uses) == 0 {
 		return nil, errHidden(ctx, "no artifact has the image %s", clip(Image{Provider: provider, Region: region, ID: id}.String()))
+	}
+	for i := range uses {
+		uses[i].Channels = list(uses[i].Channels)
 	}
 	return uses, nil
 }

@@ -58,6 +58,50 @@ func (s *Service) readable(ctx context.Context, r Reader, name ArtifactName) err
 	return err
 }
 
+// visible says whether the caller may read an artifact, and an error only when that cannot be told.
+func (s *Service) visible(ctx context.Context, r Reader, name ArtifactName) (bool, error) {
+	switch err := s.readable(ctx, r, name); KindOf(err) {
+	case "":
+		return true, nil
+	case NotFound, Unauthorized:
+		return false, nil
+	default:
+		return false, err
+	}
+}
+
+// checkCase refuses a name that differs from an existing one in case alone. It names the other only
+// to those who may read it.
+func (s *Service) checkCase(ctx context.Context, r Reader, name ArtifactName) error {
+	other, err := r.Folded(ctx, name)
+	if KindOf(err) == NotFound || err == nil && other == name {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	see, err := s.visible(ctx, r, other)
+	if err != nil {
+		return err
+	}
+	e := Errorf(Conflict, "another artifact is called like %s but for upper and lower case; names differ in more than that, so choose another", name)
+	if see {
+		e = Errorf(Conflict, "artifact %s exists as %s; names differ in more than upper and lower case, so use that one or choose another", name, other)
+	}
+	return e
+}
+
+// lock locks an artifact that is made if it is not there.
+func (s *Service) lock(ctx context.Context, tx Tx, name ArtifactName, now time.Time) (Counters, error) {
+	counters, err := tx.LockArtifact(ctx, name, true, now)
+	if KindOf(err) == Conflict {
+		if explained := s.checkCase(ctx, tx, name); explained != nil {
+			return Counters{}, explained
+		}
+	}
+	return counters, err
+}
+
 // notFound gives an error of a store that something is not there the words of the domain.
 func notFound(err error, format string, args ...any) error {
 	if KindOf(err) == NotFound {

@@ -410,11 +410,167 @@ func TestRevoke(t *testing.T) {
 		t.Errorf("latest is %d after a restoration, want 3", got)
 	}
 	_, err := w.Revoke(ctx, "cargomedia/app", "latest", registry.RevokeRequest{Reason: "x"})
-	wantError(t, err, registry.Invalid, "exact")
+	wantError(t, err, registry.Invalid, "ref:", "number 3")
+	_, err = w.Revoke(ctx, "cargomedia/app", "production", registry.RevokeRequest{Reason: "x"})
+	wantError(t, err, registry.Invalid, "ref:", "number 3")
 	_, err = w.Revoke(ctx, "cargomedia/app", "1", registry.RevokeRequest{Reason: "  "})
 	wantError(t, err, registry.Invalid, "reason")
 	_, err = w.SetChannel(ctx, "cargomedia/app", "production", registry.ChannelChange{Ref: "2"})
 	wantError(t, err, registry.Conflict, "revoked", "end of life")
+}
+
+func TestCatalogsFollowARevocationWhoseTimeHasCome(t *testing.T) {
+	w, ctx := newWorld(t), admin(t)
+	w.publish(ctx, "cargomedia/app", amis("run-1", "a.x", "us-east-1"))
+	pub := amis("run-2", "a.x", "us-east-1")
+	pub.Build.Type = "qemu.image"
+	w.publish(ctx, "cargomedia/app", pub)
+	w.publish(ctx, "cargomedia/gone", amis("run-1", "a.x", "us-east-1"))
+	at := w.clock.Add(time.Hour)
+	for name, ref := range map[string]string{"cargomedia/app": "2", "cargomedia/gone": "1"} {
+		if _, err := w.Revoke(ctx, name, ref, registry.RevokeRequest{At: &at, Reason: "end of life"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := w.RefreshLatest(t.Context()); err != nil || n != 0 {
+		t.Errorf("before the time: %d refreshed, %v", n, err)
+	}
+	w.clock = at
+	if n, err := w.RefreshLatest(t.Context()); err != nil || n != 2 {
+		t.Errorf("at the time: %d refreshed, %v", n, err)
+	}
+	a, err := w.Artifact(ctx, "cargomedia/app")
+	if err != nil || a.Latest.Number != 1 || !slices.Equal(a.Types, []registry.Type{registry.AmazonImage}) {
+		t.Errorf("got %+v, %v", a, err)
+	}
+	if a, err = w.Artifact(ctx, "cargomedia/gone"); err != nil || a.Latest != nil {
+		t.Errorf("got %+v, %v", a, err)
+	}
+	if n, err := w.RefreshLatest(t.Context()); err != nil || n != 0 {
+		t.Errorf("once more: %d refreshed, %v", n, err)
+	}
+}
+
+func TestAChannelThatWasAskedForWhileRevokedCanBeAskedForAgain(t *testing.T) {
+	w, ctx := newWorld(t), admin(t)
+	pub := amis("run-1", "a.x", "us-east-1")
+	w.publish(ctx, "cargomedia/app", pub)
+	if _, err := w.Revoke(ctx, "cargomedia/app", "1", registry.RevokeRequest{Reason: "x"}); err != nil {
+		t.Fatal(err)
+	}
+	pub.Channels = []string{"staging"}
+	if r := w.publish(ctx, "cargomedia/app", pub); r.Channels[0].Points || r.Channels[0].Note != "the version is revoked" {
+		t.Errorf("while revoked: %+v", r.Channels)
+	}
+	if _, err := w.Restore(ctx, "cargomedia/app", "1"); err != nil {
+		t.Fatal(err)
+	}
+	if r := w.publish(ctx, "cargomedia/app", pub); !r.Channels[0].Points {
+		t.Errorf("after it was restored: %+v", r.Channels)
+	}
+}
+
+func TestVersionMetadata(t *testing.T) {
+	w, ctx := newWorld(t), admin(t)
+	pub := amis("run-1", "a.x", "us-east-1")
+	pub.Expect = []string{"a.x", "b.x"}
+	pub.VersionMetadata = registry.Metadata{"git": "abc"}
+	w.publish(ctx, "cargomedia/app", pub)
+	rest := amis("run-1", "b.x", "us-east-1")
+	rest.VersionMetadata = registry.Metadata{"git": "abc", "ticket": "7"}
+	w.publish(ctx, "cargomedia/app", rest)
+	v, err := w.Version(ctx, "cargomedia/app", "1")
+	if diff := cmp.Diff(registry.Metadata{"git": "abc", "ticket": "7"}, v.Metadata); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	rest.VersionMetadata = registry.Metadata{"git": "def", "late": "x"}
+	_, err = w.Publish(ctx, "cargomedia/app", rest)
+	wantError(t, err, registry.Conflict, `version_metadata["git"]: is "abc"`, `version_metadata["late"]`, "complete")
+}
+
+func TestProviderNarrowsImages(t *testing.T) {
+	w, ctx := newWorld(t), admin(t)
+	w.publish(ctx, "cargomedia/app", registry.Publication{Fingerprint: "run", Build: registry.Build{Component: "a.x", Type: "custom.image", Images: []registry.Image{
+		{Provider: "gce", Region: "us", ID: "gce-image"}, {Provider: "azure", Region: "eu", ID: "azure-image"}, {Provider: "azure", Region: "us", ID: "azure-us"},
+	}}})
+	_, err := w.Resolve(ctx, "cargomedia/app", "1", registry.Question{Provider: "gce", Region: "eu"})
+	wantError(t, err, registry.NotFound, "it has: us")
+	for want, q := range map[string]registry.Question{
+		"gce-image": {Provider: "gce"}, "azure-us": {Provider: "azure", Region: "us"}, "azure-image": {Region: "eu"},
+	} {
+		if r, err := w.Resolve(ctx, "cargomedia/app", "1", q); err != nil || r.ID != want {
+			t.Errorf("%+v: got %q, %v", q, r.ID, err)
+		}
+	}
+	r, err := w.Resolve(ctx, "cargomedia/app", "1", registry.Question{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Bare()
+	wantError(t, err, registry.Conflict, "gce/us/gce-image", "azure/us/azure-us")
+}
+
+func TestNamesThatDifferInCaseAlone(t *testing.T) {
+	w := newWorld(t)
+	w.publish(admin(t), "secret/app", amis("run", "a.x", "us-east-1"))
+	stranger := as(t, registry.RolePublish, "SECRET/*")
+	for name, call := range map[string]func(context.Context) error{
+		"Access": func(ctx context.Context) error { _, err := w.Access(ctx, "SECRET/app"); return err },
+		"BeginUpload": func(ctx context.Context) error {
+			_, err := w.BeginUpload(ctx, registry.UploadRequest{Artifact: "SECRET/app", Size: 1, SHA256: strings.Repeat("0", 64)})
+			return err
+		},
+		"Publish": func(ctx context.Context) error {
+			_, err := w.Publish(ctx, "SECRET/app", amis("run", "a.x", "us-east-1"))
+			return err
+		},
+	} {
+		err := call(stranger)
+		wantError(t, err, registry.Conflict, "upper and lower case")
+		if strings.Contains(err.Error(), "secret/app") {
+			t.Errorf("%s tells a stranger of another artifact: %v", name, err)
+		}
+		wantError(t, call(admin(t)), registry.Conflict, "exists as secret/app")
+	}
+}
+
+func TestProblemsNameTheirPlaceInTheRequest(t *testing.T) {
+	w, ctx := newWorld(t), admin(t)
+	known := w.upload(ctx, "cargomedia/app", "bytes")
+	known.Name = "z"
+	_, err := w.Publish(ctx, "cargomedia/app", registry.Publication{Fingerprint: "run", Build: registry.Build{Component: "f.x", Type: "archive", Files: []registry.File{
+		known, {Name: "a", Size: 1, SHA256: registry.Digest(strings.Repeat("0", 64))},
+	}}})
+	wantError(t, err, registry.Invalid, "build.files[1].sha256")
+
+	many := amis("run", "a.x", "us-east-1")
+	for i := range 200000 {
+		many.Expect = append(many.Expect, fmt.Sprintf("x.%d", i))
+	}
+	_, err = w.Publish(ctx, "cargomedia/app", many)
+	wantError(t, err, registry.Invalid, "expect: has 200000 entries")
+}
+
+func TestAPublicationCanBeFinishedByHand(t *testing.T) {
+	w, ctx := newWorld(t), admin(t)
+	pub := amis("run", "a.x", "us-east-1")
+	pub.Build.Images[0].SourceID, pub.Build.Images[0].Labels = "ami-base", registry.Metadata{"os": "debian"}
+	first := w.publish(ctx, "cargomedia/app", pub)
+	if diff := cmp.Diff(first, w.publish(ctx, "cargomedia/app", amis("run", "a.x", "us-east-1"))); diff != "" {
+		t.Error(diff)
+	}
+	pub.Build.Images[0].SourceID = "ami-other"
+	_, err := w.Publish(ctx, "cargomedia/app", pub)
+	wantError(t, err, registry.Conflict, "build.images[0]", "another source")
+}
+
+func TestTheVersionAfterTheHighestMinorIsAskedFor(t *testing.T) {
+	w, ctx := newWorld(t), admin(t)
+	pub := amis("run-1", "a.x", "us-east-1")
+	pub.Version = "1.999999999.0"
+	w.publish(ctx, "cargomedia/app", pub)
+	_, err := w.Publish(ctx, "cargomedia/app", amis("run-2", "a.x", "us-east-1"))
+	wantError(t, err, registry.Conflict, "give a version")
 }
 
 func TestChannels(t *testing.T) {

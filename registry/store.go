@@ -45,6 +45,9 @@ type Reader interface {
 
 	// Version returns the version that sel names, with everything that belongs to it.
 	Version(ctx context.Context, name ArtifactName, sel Selector) (Version, error)
+	// Folded returns the artifact whose name equals name but for upper and lower case.
+	Folded(ctx context.Context, name ArtifactName) (ArtifactName, error)
+
 	// Versions lists versions of one artifact, the highest number first. Their builds have
 	// component, type, provider, architecture, CreatedAt and CreatedBy only.
 	Versions(ctx context.Context, name ArtifactName, q VersionQuery) ([]Version, error)
@@ -52,12 +55,16 @@ type Reader interface {
 	// Channel returns a channel and its moves, the newest first, at most limit of them.
 	Channel(ctx context.Context, name ArtifactName, channel string, limit int) (Channel, []ChannelMove, error)
 
-	// ImageUses finds the builds that have an image, of the version that was made last first, at most
-	// limit.
-	ImageUses(ctx context.Context, provider, region, id string, limit int) ([]ImageUse, error)
-	// BlobUsers lists the artifacts that may refer to a blob: those with a file of that digest and
-	// those for which [Tx.GrantBlob] was called. No artifact is an empty list, not an error.
-	BlobUsers(ctx context.Context, digest Digest) ([]ArtifactName, error)
+	// RevokedLatest lists versions that [Tx.SetLatest] has set for some type, and that are revoked at a
+	// time, each once, at most limit.
+	RevokedLatest(ctx context.Context, at time.Time, limit int) ([]VersionKey, error)
+
+	// ImageUses finds the builds of visible artifacts that have an image, of the version that was made
+	// last first, at most limit.
+	ImageUses(ctx context.Context, provider, region, id string, visible Visibility, limit int) ([]ImageUse, error)
+	// BlobVisible says whether a visible artifact has a file of that digest, or was granted the blob
+	// ([Tx.GrantBlob]).
+	BlobVisible(ctx context.Context, digest Digest, visible Visibility) (bool, error)
 
 	// Events lists events with an ID above after, in the order of their IDs, at most limit.
 	// An event is visible only when all with a lower ID are.
@@ -80,8 +87,8 @@ type Tx interface {
 
 	// LockArtifact makes every other Update that locks the same artifact wait until this one ends.
 	// It must come before the first read or write of the artifact. With create, an artifact that
-	// does not exist (or was deleted) is made with the given time; another one whose name differs in
-	// case alone is a Conflict that names it. Without, what does not exist is NotFound.
+	// does not exist (or was deleted) is made with the given time; one whose name differs from an
+	// existing one in case alone is a Conflict. Without, what does not exist is NotFound.
 	LockArtifact(ctx context.Context, name ArtifactName, create bool, now time.Time) (Counters, error)
 	// PutArtifact sets description, visibility and the time of the last change.
 	PutArtifact(ctx context.Context, a Artifact) error
@@ -114,12 +121,21 @@ type Tx interface {
 	// append wait for this one to end.
 	AppendEvent(ctx context.Context, e Event) error
 
+	// LockTokens makes every other Update that locks the tokens wait until this one ends. It comes
+	// before they are read.
+	LockTokens(ctx context.Context) error
 	// PutToken adds a token, or replaces the one with its ID.
 	PutToken(ctx context.Context, t Token) error
 
 	// PutUpload adds an upload. DeleteUpload removes one; one that is gone is no error.
 	PutUpload(ctx context.Context, u Upload) error
 	DeleteUpload(ctx context.Context, id string) error
+}
+
+// VersionKey names a version of any artifact.
+type VersionKey struct {
+	Artifact ArtifactName
+	Number   int64
 }
 
 // Counters are what an artifact remembers of all versions that it ever had.

@@ -25,6 +25,8 @@ type NewToken struct {
 	Secret string `json:"secret" doc:"Send as Authorization: Bearer; it is not kept and cannot be shown again."`
 }
 
+const maxScopes = 100
+
 // Authenticate returns who bears a secret. Unauthorized: nobody, or the token expired or was
 // revoked; the three look the same.
 func (s *Service) Authenticate(ctx context.Context, secret string) (Principal, error) {
@@ -70,6 +72,10 @@ func (s *Service) checkTokenRequest(caller Principal, req TokenRequest) (Token, 
 	if len(req.Scopes) == 0 {
 		p.add("scopes", "is empty; give *, namespace/* or namespace/name")
 	}
+	if len(req.Scopes) > maxScopes {
+		p.add("scopes", "has %d entries; at most %d are allowed", len(req.Scopes), maxScopes)
+		return token, p.err()
+	}
 	for i, text := range req.Scopes {
 		field := fmt.Sprintf("scopes[%d]", i)
 		scope, err := ParseScope(text)
@@ -94,13 +100,17 @@ func (s *Service) checkTokenRequest(caller Principal, req TokenRequest) (Token, 
 
 func (s *Service) addToken(ctx context.Context, token Token) error {
 	return s.store.Update(ctx, func(tx Tx) error {
-		tokens, err := tx.Tokens(ctx)
+		tokens, err := lockedTokens(ctx, tx)
 		if err != nil {
 			return err
 		}
 		for _, other := range tokens {
-			if other.Name == token.Name && other.ValidAt(token.CreatedAt) {
+			switch {
+			case other.Name != token.Name || !other.ValidAt(token.CreatedAt):
+			case tokenWithin(other, PrincipalFrom(ctx)):
 				return Errorf(Conflict, "a token named %q is in force; revoke it first, or choose another name", clip(token.Name))
+			default:
+				return Errorf(Conflict, "the name %q is taken; choose another", clip(token.Name))
 			}
 		}
 		if err := tx.PutToken(ctx, token); err != nil {
@@ -108,6 +118,14 @@ func (s *Service) addToken(ctx context.Context, token Token) error {
 		}
 		return s.record(ctx, tx, Event{Action: ActionTokenCreate, Detail: Metadata{"token": token.Name, "role": string(token.Role), "scopes": joinScopes(token.Scopes)}})
 	})
+}
+
+// lockedTokens reads the tokens for a decision that must still hold when this transaction ends.
+func lockedTokens(ctx context.Context, tx Tx) ([]Token, error) {
+	if err := tx.LockTokens(ctx); err != nil {
+		return nil, err
+	}
+	return tx.Tokens(ctx)
 }
 
 func newTokenID() string {
@@ -122,7 +140,7 @@ func (s *Service) EnsureAdmin(ctx context.Context, secret string) (bool, error) 
 	created := false
 	err := s.store.Update(ctx, func(tx Tx) error {
 		created = false
-		tokens, err := tx.Tokens(ctx)
+		tokens, err := lockedTokens(ctx, tx)
 		if err != nil || len(tokens) > 0 {
 			return err
 		}
@@ -154,34 +172,29 @@ func tokenWithin(t Token, p Principal) bool {
 
 // RevokeToken ends a token, named by its id or by its name, at once. It needs the role admin for all
 // that the token covers. Revoking a revoked token changes nothing. Conflict: it is the last token
-// that may administer everything.
+// that may administer everything and does not expire.
 func (s *Service) RevokeToken(ctx context.Context, idOrName string) (Token, error) {
 	if err := requireEverywhere(ctx, RoleAdmin); err != nil {
 		return Token{}, err
 	}
 	var token Token
 	err := s.store.Update(ctx, func(tx Tx) error {
-		tokens, err := tx.Tokens(ctx)
+		tokens, err := lockedTokens(ctx, tx)
 		if err != nil {
 			return err
 		}
 		now := s.time()
-		at := findToken(tokens, idOrName, now)
-		if at < 0 || !tokenWithin(tokens[at], PrincipalFrom(ctx)) {
+		mine := slices.DeleteFunc(slices.Clone(tokens), func(t Token) bool { return !tokenWithin(t, PrincipalFrom(ctx)) })
+		at := findToken(mine, idOrName, now)
+		if at < 0 {
 			return Errorf(NotFound, "no token has the id or name %q", clip(idOrName))
 		}
-		token = tokens[at]
+		token = mine[at]
 		if !token.ValidAt(now) {
 			return nil
 		}
-		superusers := 0
-		for _, t := range tokens {
-			if t.ValidAt(now) && t.Role == RoleAdmin && slices.Contains(t.Scopes, ScopeAll) {
-				superusers++
-			}
-		}
-		if superusers == 1 && token.Role == RoleAdmin && slices.Contains(token.Scopes, ScopeAll) {
-			return Errorf(Conflict, "%q is the last token that may administer everything; create another one first", token.Name)
+		if token.lastsForEver() && !slices.ContainsFunc(tokens, func(t Token) bool { return t.ID != token.ID && t.ValidAt(now) && t.lastsForEver() }) {
+			return Errorf(Conflict, "%q is the last token that may administer everything and does not expire; create another one first", token.Name)
 		}
 		token.RevokedAt = &now
 		if err := tx.PutToken(ctx, token); err != nil {
@@ -190,6 +203,11 @@ func (s *Service) RevokeToken(ctx context.Context, idOrName string) (Token, erro
 		return s.record(ctx, tx, Event{Action: ActionTokenRevoke, Detail: Metadata{"token": token.Name}})
 	})
 	return token, err
+}
+
+// lastsForEver says whether the token, while it is in force, saves the registry from being locked.
+func (t Token) lastsForEver() bool {
+	return t.Role == RoleAdmin && t.ExpiresAt == nil && slices.Contains(t.Scopes, ScopeAll)
 }
 
 // findToken prefers an id to a name, and a token in force to one that is not; -1 is none.

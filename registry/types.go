@@ -1,9 +1,6 @@
 package registry
 
-import (
-	"regexp"
-	"strings"
-)
+import "regexp"
 
 // Type says what a build is. Canonical types are "vagrant.box", "archive", "amazon.volume" and
 // "PROVIDER.image", such as "amazon.image". Make one with [ParseType].
@@ -40,6 +37,3 @@ func ParseType(s string) (Type, error) {
 	}
 	return "", Errorf(Invalid, "type %q is unknown; use amazon.image (or its alias aws.ami), vagrant.box, archive, amazon.volume, or PROVIDER.image such as googlecompute.image, azure.image, docker.image, qemu.image, custom.image", clip(s))
 }
-
-// IsImage says whether builds of this type are images that live at a provider.
-func (t Type) IsImage() bool { return strings.HasSuffix(string(t), ".image") }

@@ -49,20 +49,20 @@ func (s *Service) Versions(ctx context.Context, name string, f VersionFilter) (V
 	if f.Cursor != "" {
 		decodeCursor(&p, f.Cursor, func(position string) (err error) {
 			q.Before, err = strconv.ParseInt(position, 10, 64)
+			if err == nil && q.Before < 1 {
+				err = strconv.ErrRange
+			}
 			return err
 		})
 	}
 	if err := p.err(); err != nil {
 		return VersionPage{}, err
 	}
-	if _, err := s.store.Artifact(ctx, n); err != nil {
-		return VersionPage{}, notFound(err, "artifact %s does not exist", n)
-	}
 	limit := q.Limit
 	q.Limit++
 	versions, err := s.store.Versions(ctx, n, q)
 	if err != nil {
-		return VersionPage{}, err
+		return VersionPage{}, notFound(err, "artifact %s does not exist", n)
 	}
 	page := VersionPage{Versions: []Version{}}
 	for _, v := range versions[:min(limit, len(versions))] {
@@ -227,7 +227,8 @@ type RevokeRequest struct {
 // Revoke takes a complete version out of what latest, constraints and catalogs offer, now or at a
 // later time; an exact number, version or fingerprint, and a channel that points to it, still find it
 // and say that it is revoked. It needs the role promote. Revoking again replaces time and reason.
-// Invalid: a ref that can float, no reason. Conflict: a version that is not complete.
+// Invalid: a ref that can float (latest, a constraint, a channel), no reason. Conflict: a version that
+// is not complete.
 func (s *Service) Revoke(ctx context.Context, name, ref string, req RevokeRequest) (Version, error) {
 	var p problems
 	if strings.TrimSpace(req.Reason) == "" {
@@ -272,16 +273,13 @@ func (s *Service) changeOffer(ctx context.Context, name, ref string, change func
 	if err := requireRole(ctx, RolePromote, n); err != nil {
 		return Version{}, err
 	}
-	if r.Kind == RefLatest || r.Kind == RefConstraint {
-		return Version{}, BadField("ref", fmt.Errorf("%q can name another version by the time it is read; give the number or the exact version", r.Text))
-	}
 	var v Version
 	err = s.store.Update(ctx, func(tx Tx) error {
 		now := s.time()
 		if _, err := tx.LockArtifact(ctx, n, false, now); err != nil {
 			return notFound(err, "artifact %s does not exist", n)
 		}
-		if v, err = s.find(ctx, tx, n, r, ""); err != nil {
+		if v, err = s.findFixed(ctx, tx, n, r); err != nil {
 			return err
 		}
 		event, err := change(&v, now)
@@ -298,6 +296,56 @@ func (s *Service) changeOffer(ctx context.Context, name, ref string, change func
 		return s.record(ctx, tx, event)
 	})
 	return v.withLists(), err
+}
+
+// findFixed is find for refs that name the same version for ever.
+func (s *Service) findFixed(ctx context.Context, r Reader, name ArtifactName, ref Ref) (Version, error) {
+	floating := ref.Kind == RefLatest || ref.Kind == RefConstraint
+	if ref.Kind == RefName {
+		_, _, err := r.Channel(ctx, name, ref.Name, 0)
+		if err != nil && KindOf(err) != NotFound {
+			return Version{}, err
+		}
+		floating = err == nil
+	}
+	v, err := s.find(ctx, r, name, ref, "")
+	if err == nil && floating {
+		err = BadField("ref", fmt.Errorf("%q can name another version by the time it is read; it names number %d now, so give that", ref.Text, v.Number))
+	}
+	return v, err
+}
+
+// RefreshLatest lets latest, and the lists of artifacts, follow revocations that were set for a time
+// which has come, and returns how many. The server calls it now and then; it needs no caller.
+func (s *Service) RefreshLatest(ctx context.Context) (int, error) {
+	const batch = 100
+	refreshed := 0
+	for {
+		due, err := s.store.RevokedLatest(ctx, s.time(), batch)
+		if err != nil {
+			return refreshed, err
+		}
+		for _, key := range due {
+			err := s.store.Update(ctx, func(tx Tx) error {
+				if _, err := tx.LockArtifact(ctx, key.Artifact, false, s.time()); err != nil {
+					return err
+				}
+				v, err := tx.Version(ctx, key.Artifact, Selector{Number: key.Number})
+				if err != nil {
+					return err
+				}
+				return s.refreshLatest(ctx, tx, v)
+			})
+			// An artifact that was deleted meanwhile has no latest.
+			if err != nil && KindOf(err) != NotFound {
+				return refreshed, err
+			}
+			refreshed++
+		}
+		if len(due) < batch {
+			return refreshed, nil
+		}
+	}
 }
 
 // refreshLatest sets the heads of all types that a version has builds of, after it came to be

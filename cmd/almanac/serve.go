@@ -133,7 +133,7 @@ func (c *serveCmd) serve(ctx context.Context, log *slog.Logger, service *registr
 	log.Info("listening", "url", url, "version", version.String())
 	background, stop := context.WithCancel(ctx)
 	defer stop()
-	go expireUploads(background, log, service)
+	go sweep(background, log, service)
 	s := server.New(service, server.Options{Version: version.String(), Logger: log})
 	if err := s.Serve(ctx, listener, server.ServeOptions{Grace: c.Grace}); err != nil {
 		return err
@@ -151,20 +151,29 @@ func dialable(addr net.Addr) string {
 	return net.JoinHostPort("127.0.0.1", fmt.Sprint(tcp.Port))
 }
 
-const expireEvery = time.Hour
+const sweepEvery = time.Minute
 
-// expireUploads drops what was begun and never finished, now and every hour.
-func expireUploads(ctx context.Context, log *slog.Logger, service *registry.Service) {
-	ticker := time.NewTicker(expireEvery)
+// sweep does, now and every minute, what comes with time and with no request: uploads that were never
+// finished are dropped, and lists follow revocations that were set for later.
+func sweep(ctx context.Context, log *slog.Logger, service *registry.Service) {
+	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {
-		switch dropped, err := service.ExpireUploads(ctx); {
-		case ctx.Err() != nil:
-			return
-		case err != nil:
-			log.Error("old uploads could not be dropped", "error", err)
-		case dropped > 0:
-			log.Info("dropped uploads that were never finished", "count", dropped)
+		for _, task := range []struct {
+			run          func(context.Context) (int, error)
+			done, failed string
+		}{
+			{service.ExpireUploads, "dropped uploads that were never finished", "old uploads could not be dropped"},
+			{service.RefreshLatest, "revocations took effect", "latest could not follow revocations"},
+		} {
+			switch count, err := task.run(ctx); {
+			case ctx.Err() != nil:
+				return
+			case err != nil:
+				log.Error(task.failed, "error", err)
+			case count > 0:
+				log.Info(task.done, "count", count)
+			}
 		}
 		select {
 		case <-ctx.Done():

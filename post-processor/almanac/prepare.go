@@ -124,8 +124,8 @@ func (p *prepared) checkNames(final bool) {
 	case p.Fingerprint != "" && p.known("fingerprint", p.Fingerprint, final):
 		p.check("fingerprint", registry.CheckFingerprint(p.Fingerprint))
 	}
-	if p.Architecture != "" {
-		p.known("architecture", p.Architecture, final)
+	if p.Architecture != "" && p.known("architecture", p.Architecture, final) {
+		p.check("architecture", registry.CheckArchitecture(p.Architecture))
 	}
 }
 
@@ -133,11 +133,15 @@ func (p *prepared) checkLists(final bool) {
 	for _, list := range []struct {
 		field  string
 		values []string
+		most   int
 		check  func(string) error
 	}{
-		{"channels", p.Channels, registry.CheckChannelName},
-		{"expect", p.Expect, registry.CheckComponent},
+		{"channels", p.Channels, registry.MaxChannels, registry.CheckChannelName},
+		{"expect", p.Expect, registry.MaxExpect, registry.CheckComponent},
 	} {
+		if len(list.values) > list.most {
+			p.fail(list.field, "has %d entries; at most %d are allowed", len(list.values), list.most)
+		}
 		for i, value := range list.values {
 			field := fmt.Sprintf("%s[%d]", list.field, i)
 			if p.known(field, value, final) {

@@ -165,6 +165,21 @@ func build(component string, typ registry.Type) registry.Build {
 	}
 }
 
+// everything is the visibility of a caller from whom nothing is hidden.
+var everything = registry.Visibility{All: true}
+
+// only is the visibility of a caller who sees some artifacts.
+func only(names ...registry.ArtifactName) registry.Visibility {
+	return registry.Visibility{Artifacts: names}
+}
+
+func (f *fixture) hasBlob(blob string, visible registry.Visibility) bool {
+	f.Helper()
+	found, err := f.store.BlobVisible(f.ctx, digest(blob), visible)
+	f.check(err)
+	return found
+}
+
 // create makes artifacts.
 func (f *fixture) create(names ...registry.ArtifactName) {
 	f.Helper()

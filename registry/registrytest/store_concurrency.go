@@ -78,6 +78,41 @@ var concurrencyTests = []storeTest{
 		}
 	}},
 
+	{"OfManyThatLockTheTokensOneFindsNone", func(f *fixture) {
+		stores := []registry.Store{f.store, f.open()}
+		made := make([]bool, 8)
+		var wg sync.WaitGroup
+		for i := range made {
+			wg.Go(func() {
+				err := stores[i%len(stores)].Update(f.ctx, func(tx registry.Tx) error {
+					made[i] = false
+					if err := tx.LockTokens(f.ctx); err != nil {
+						return err
+					}
+					tokens, err := tx.Tokens(f.ctx)
+					if err != nil || len(tokens) > 0 {
+						return err
+					}
+					made[i] = true
+					id := fmt.Sprintf("token-%d", i)
+					return tx.PutToken(f.ctx, registry.Token{ID: id, Name: "admin", Digest: digest(id), CreatedAt: moment})
+				})
+				f.check(err)
+			})
+		}
+		wg.Wait()
+		tokens, err := f.store.Tokens(f.ctx)
+		f.check(err)
+		f.equal("tokens", len(tokens), 1)
+		count := 0
+		for _, m := range made {
+			if m {
+				count++
+			}
+		}
+		f.equal("makers", count, 1)
+	}},
+
 	{"AnEventIsVisibleOnlyWhenAllWithALowerIDAre", func(f *fixture) {
 		const writers, each = 6, 20
 		stores := []registry.Store{f.store, f.open()}

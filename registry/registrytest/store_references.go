@@ -58,7 +58,7 @@ var useTests = []storeTest{
 		f.publish(v)
 		want := []registry.ImageUse{{Artifact: "a/b", VersionID: v.VersionID, Component: "x", Type: registry.AmazonImage}}
 		for _, image := range b.Images {
-			got, err := f.store.ImageUses(f.ctx, image.Provider, image.Region, image.ID, 10)
+			got, err := f.store.ImageUses(f.ctx, image.Provider, image.Region, image.ID, everything, 10)
 			f.check(err)
 			f.equal("uses of "+image.String(), got, want)
 		}
@@ -66,7 +66,7 @@ var useTests = []storeTest{
 			{Provider: "aws", Region: "us-east-1", ID: "ami-1"}, {Provider: "gce", Region: "eu-west-1", ID: "ami-1"}, {Provider: "aws", Region: "eu-west-1", ID: "ami-"},
 			{Provider: "aws", Region: "eu-west-1", ID: "AMI-1"}, {Provider: "aws", ID: "ami-1"},
 		} {
-			got, err := f.store.ImageUses(f.ctx, image.Provider, image.Region, image.ID, 10)
+			got, err := f.store.ImageUses(f.ctx, image.Provider, image.Region, image.ID, everything, 10)
 			f.check(err)
 			f.equal("uses of "+image.String(), got, []registry.ImageUse(nil))
 		}
@@ -99,7 +99,7 @@ var useTests = []storeTest{
 			{Artifact: "a/b", VersionID: versionID(1), Component: "x", Type: registry.AmazonImage, Channels: []string{"Zeta", "production", "staging"}},
 		}
 		for limit := range 4 {
-			got, err := f.store.ImageUses(f.ctx, "aws", "eu-west-1", "ami-shared", limit)
+			got, err := f.store.ImageUses(f.ctx, "aws", "eu-west-1", "ami-shared", everything, limit)
 			f.check(err)
 			f.equal(fmt.Sprintf("uses with limit %d", limit), got, want[:limit])
 		}
@@ -117,7 +117,7 @@ var useTests = []storeTest{
 			f.check(tx.MoveChannel(f.ctx, "a/b", "c1", registry.ChannelMove{To: versionID(1), At: moment}))
 			return tx.MoveChannel(f.ctx, "a/b", "c2", registry.ChannelMove{To: versionID(1), At: moment})
 		})
-		got, err := f.store.ImageUses(f.ctx, "aws", "r", "i", 10)
+		got, err := f.store.ImageUses(f.ctx, "aws", "r", "i", everything, 10)
 		f.check(err)
 		f.equal("ImageUses", got, []registry.ImageUse{
 			{Artifact: "a/b", VersionID: versionID(1), Component: "x", Type: registry.AmazonImage, Channels: []string{"c1", "c2"}},
@@ -125,34 +125,110 @@ var useTests = []storeTest{
 		})
 	}},
 
-	{"ABlobIsUsedByFilesAndByGrantsEachArtifactOnce", func(f *fixture) {
-		for _, name := range []registry.ArtifactName{"a/files", "a/both"} {
-			for number := int64(1); number <= 2; number++ {
-				v := version(name, number)
-				b := build("x", registry.Archive)
-				b.Files = []registry.File{{Name: "1", SHA256: digest("blob")}, {Name: "2", SHA256: digest("blob")}, {Name: "3", SHA256: digest("other")}}
-				v.Builds = []registry.Build{b}
-				f.publish(v)
-			}
+	{"ImagesAreFoundInVisibleArtifactsAndOthersDoNotCountForTheLimit", func(f *fixture) {
+		for _, name := range []registry.ArtifactName{"a/hidden", "b/mine", "c/public"} {
+			v := version(name, 1)
+			b := build("x", registry.AmazonImage)
+			b.Images = []registry.Image{{Provider: "aws", Region: "r", ID: "i"}}
+			v.Builds = []registry.Build{b}
+			f.publish(v)
 		}
-		f.create("a/grant") // a/none does not exist, and need not
+		f.update(func(tx registry.Tx) error {
+			return tx.PutArtifact(f.ctx, registry.Artifact{Name: "c/public", Public: true, UpdatedAt: moment})
+		})
+		for _, c := range []struct {
+			visible registry.Visibility
+			limit   int
+			want    []registry.ArtifactName
+		}{
+			{everything, 10, []registry.ArtifactName{"a/hidden", "b/mine", "c/public"}},
+			{registry.Visibility{}, 10, []registry.ArtifactName{"c/public"}},
+			{registry.Visibility{Namespaces: []string{"b"}}, 1, []registry.ArtifactName{"b/mine"}},
+			{only("b/mine"), 10, []registry.ArtifactName{"b/mine", "c/public"}},
+		} {
+			uses, err := f.store.ImageUses(f.ctx, "aws", "r", "i", c.visible, c.limit)
+			f.check(err)
+			var got []registry.ArtifactName
+			for _, use := range uses {
+				got = append(got, use.Artifact)
+			}
+			f.equal(fmt.Sprintf("ImageUses for %+v", c.visible), got, c.want)
+		}
+	}},
+
+	{"ABlobIsVisibleThroughFilesAndGrantsOfVisibleArtifacts", func(f *fixture) {
+		for number := int64(1); number <= 2; number++ {
+			v := version("a/files", number)
+			b := build("x", registry.Archive)
+			b.Files = []registry.File{{Name: "1", SHA256: digest("blob")}, {Name: "2", SHA256: digest("blob")}, {Name: "3", SHA256: digest("other")}}
+			v.Builds = []registry.Build{b}
+			f.publish(v)
+		}
+		f.create("a/grant") // b/new does not exist, and need not
 		for range 2 {       // granting twice is no error
 			f.update(func(tx registry.Tx) error {
-				f.check(tx.GrantBlob(f.ctx, "a/grant", digest("blob")))
-				f.check(tx.GrantBlob(f.ctx, "a/none", digest("a third")))
-				return tx.GrantBlob(f.ctx, "a/both", digest("blob"))
+				f.check(tx.GrantBlob(f.ctx, "a/grant", digest("granted")))
+				return tx.GrantBlob(f.ctx, "b/new", digest("granted"))
 			})
 		}
-		users, err := f.store.BlobUsers(f.ctx, digest("blob"))
+		for _, c := range []struct {
+			blob    string
+			visible registry.Visibility
+			want    bool
+		}{
+			{"blob", everything, true}, {"granted", everything, true}, {"unknown", everything, false},
+			{"blob", registry.Visibility{}, false}, {"granted", registry.Visibility{}, false},
+			{"blob", only("a/files"), true}, {"granted", only("a/files"), false}, {"blob", only("a/grant"), false},
+			{"granted", only("a/grant"), true}, {"granted", only("b/new"), true}, {"granted", only("b/ne"), false},
+			{"blob", registry.Visibility{Namespaces: []string{"a"}}, true}, {"blob", registry.Visibility{Namespaces: []string{"b"}}, false},
+			{"granted", registry.Visibility{Namespaces: []string{"b"}}, true}, {"other", registry.Visibility{Namespaces: []string{"x", "a"}}, true},
+		} {
+			f.equal(fmt.Sprintf("BlobVisible %s for %+v", c.blob, c.visible), f.hasBlob(c.blob, c.visible), c.want)
+		}
+		f.update(func(tx registry.Tx) error {
+			f.check(tx.PutArtifact(f.ctx, registry.Artifact{Name: "a/files", Public: true, UpdatedAt: moment}))
+			return tx.PutArtifact(f.ctx, registry.Artifact{Name: "a/grant", Public: true, UpdatedAt: moment})
+		})
+		f.equal("a file of a public artifact is visible", f.hasBlob("blob", registry.Visibility{}), true)
+		f.equal("a grant of a public artifact is visible", f.hasBlob("granted", registry.Visibility{}), true)
+	}},
+
+	{"ANameIsFoundWhateverItsCase", func(f *fixture) {
+		f.create("Cargo/App")
+		for _, name := range []registry.ArtifactName{"Cargo/App", "cargo/app", "CARGO/APP"} {
+			got, err := f.store.Folded(f.ctx, name)
+			f.check(err)
+			f.equal("Folded "+string(name), got, registry.ArtifactName("Cargo/App"))
+		}
+		_, err := f.store.Folded(f.ctx, "cargo/other")
+		f.wantKind("Folded", err, registry.NotFound)
+		f.deleteArtifact("Cargo/App")
+		_, err = f.store.Folded(f.ctx, "cargo/app")
+		f.wantKind("Folded after deletion", err, registry.NotFound)
+	}},
+
+	{"RevokedVersionsThatLatestNamesAreListedOnceAndOthersAreNot", func(f *fixture) {
+		for number, at := range map[int64]time.Time{1: after(-time.Hour), 2: moment, 3: after(time.Hour)} {
+			v := version("a/b", number)
+			v.Revocation = &registry.Revocation{At: at, By: "x", Reason: "y"}
+			f.publish(v)
+			f.update(func(tx registry.Tx) error {
+				f.check(tx.UpdateVersion(f.ctx, v))
+				if number == 1 { // revoked, and no latest
+					return nil
+				}
+				f.check(tx.SetLatest(f.ctx, "a/b", registry.Type(fmt.Sprintf("t%d.image", number)), number))
+				return tx.SetLatest(f.ctx, "a/b", registry.Type(fmt.Sprintf("u%d.image", number)), number)
+			})
+		}
+		f.publish(version("a/sound", 1))
+		f.update(func(tx registry.Tx) error { return tx.SetLatest(f.ctx, "a/sound", "", 1) })
+		got, err := f.store.RevokedLatest(f.ctx, moment, 10)
 		f.check(err)
-		slices.Sort(users) // the contract has no order
-		f.equal("BlobUsers", users, []registry.ArtifactName{"a/both", "a/files", "a/grant"})
-		users, err = f.store.BlobUsers(f.ctx, digest("a third"))
+		f.equal("RevokedLatest", got, []registry.VersionKey{{Artifact: "a/b", Number: 2}})
+		got, err = f.store.RevokedLatest(f.ctx, after(2*time.Hour), 1)
 		f.check(err)
-		f.equal("BlobUsers of what an artifact has before it exists", users, []registry.ArtifactName{"a/none"})
-		users, err = f.store.BlobUsers(f.ctx, digest("unknown"))
-		f.check(err)
-		f.equal("BlobUsers of an unknown blob", users, []registry.ArtifactName(nil))
+		f.equal("RevokedLatest with a limit", got, []registry.VersionKey{{Artifact: "a/b", Number: 2}})
 	}},
 }
 
@@ -255,7 +331,7 @@ var tokenTests = []storeTest{
 
 var uploadTests = []storeTest{
 	{"AnUploadComesBackUntilItIsDeleted", func(f *fixture) {
-		u := registry.Upload{ID: "u1", Artifact: "no/such-yet", Size: 1 << 40, SHA256: digest("x"), TokenID: hostile, CreatedAt: moment}
+		u := registry.Upload{ID: "u1", Artifact: "no/such-yet", Size: 1 << 40, SHA256: digest("x"), CreatedAt: moment}
 		f.update(func(tx registry.Tx) error { return tx.PutUpload(f.ctx, u) })
 		got, err := f.store.Upload(f.ctx, "u1")
 		f.check(err)

@@ -47,12 +47,10 @@ var transactionTests = []storeTest{
 		f.wantKind("Artifact", err, registry.NotFound)
 		_, err = f.store.Version(f.ctx, "a/kept", registry.Selector{Number: 1})
 		f.check(err)
-		uses, err := f.store.ImageUses(f.ctx, "aws", "eu-west-1", "ami-x", 10)
+		uses, err := f.store.ImageUses(f.ctx, "aws", "eu-west-1", "ami-x", everything, 10)
 		f.check(err)
 		f.equal("ImageUses", uses, []registry.ImageUse(nil))
-		users, err := f.store.BlobUsers(f.ctx, digest("blob"))
-		f.check(err)
-		f.equal("BlobUsers", users, []registry.ArtifactName(nil))
+		f.equal("BlobVisible", f.hasBlob("blob", everything), false)
 		_, err = f.store.TokenByDigest(f.ctx, digest("t"))
 		f.wantKind("TokenByDigest", err, registry.NotFound)
 		_, err = f.store.Upload(f.ctx, "u")
@@ -231,8 +229,10 @@ var transactionTests = []storeTest{
 			"Version":       func() error { _, err := s.Version(ctx, "a/b", registry.Selector{Number: 1}); return err },
 			"Versions":      func() error { _, err := s.Versions(ctx, "a/b", registry.VersionQuery{Limit: 1}); return err },
 			"Channel":       func() error { _, _, err := s.Channel(ctx, "a/b", "c", 1); return err },
-			"ImageUses":     func() error { _, err := s.ImageUses(ctx, "aws", "r", "i", 1); return err },
-			"BlobUsers":     func() error { _, err := s.BlobUsers(ctx, digest("x")); return err },
+			"ImageUses":     func() error { _, err := s.ImageUses(ctx, "aws", "r", "i", everything, 1); return err },
+			"BlobVisible":   func() error { _, err := s.BlobVisible(ctx, digest("x"), everything); return err },
+			"Folded":        func() error { _, err := s.Folded(ctx, "a/b"); return err },
+			"RevokedLatest": func() error { _, err := s.RevokedLatest(ctx, moment, 1); return err },
 			"Events":        func() error { _, err := s.Events(ctx, 0, 1); return err },
 			"TokenByDigest": func() error { _, err := s.TokenByDigest(ctx, digest("x")); return err },
 			"Tokens":        func() error { _, err := s.Tokens(ctx); return err },

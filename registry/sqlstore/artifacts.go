@@ -65,23 +65,48 @@ func artifactConditions(q registry.ArtifactQuery) (where, limit string, values [
 	if q.Type != "" {
 		b.WriteString(` AND EXISTS (SELECT 1 FROM head h WHERE h.artifact_id = a.id AND h.type = ` + a.add(string(q.Type)) + `)`)
 	}
-	if !q.Visible.All {
-		b.WriteString(` AND (a.public`)
-		if len(q.Visible.Namespaces) > 0 {
-			var list []string
-			for _, namespace := range q.Visible.Namespaces {
-				list = append(list, a.add(namespace))
-			}
-			b.WriteString(` OR a.namespace IN (` + strings.Join(list, `, `) + `)`)
-		}
-		for _, artifact := range q.Visible.Artifacts {
-			namespace, name := splitName(artifact)
-			b.WriteString(` OR (a.namespace = ` + a.add(namespace) + ` AND a.name = ` + a.add(name) + `)`)
-		}
-		b.WriteString(`)`)
-	}
+	b.WriteString(` AND ` + visibleTo(&a, q.Visible, `a`, `a.public`))
 	limit = a.add(atMost(q.Limit))
 	return b.String(), limit, a.values
+}
+
+// visibleTo is the condition that an artifact is public or in v; alias has its namespace and its name.
+func visibleTo(a *args, v registry.Visibility, alias, public string) string {
+	if v.All {
+		return `1 = 1`
+	}
+	condition := `(` + public
+	if len(v.Namespaces) > 0 {
+		var list []string
+		for _, namespace := range v.Namespaces {
+			list = append(list, a.add(namespace))
+		}
+		condition += ` OR ` + alias + `.namespace IN (` + strings.Join(list, `, `) + `)`
+	}
+	for _, artifact := range v.Artifacts {
+		namespace, name := splitName(artifact)
+		condition += ` OR (` + alias + `.namespace = ` + a.add(namespace) + ` AND ` + alias + `.name = ` + a.add(name) + `)`
+	}
+	return condition + `)`
+}
+
+const foldedQuery = `SELECT namespace, name FROM artifact WHERE lower(namespace) = $1 AND lower(name) = $2 AND NOT deleted`
+
+func (r reader) Folded(ctx context.Context, name registry.ArtifactName) (registry.ArtifactName, error) {
+	namespace, base := splitName(registry.ArtifactName(strings.ToLower(string(name))))
+	var found registry.ArtifactName
+	err := r.each(ctx, foldedQuery, []any{namespace, base}, func(row row) error {
+		var namespace, name string
+		if err := row.Scan(&namespace, &name); err != nil {
+			return err
+		}
+		found = joinName(namespace, name)
+		return nil
+	})
+	if err == nil && found == "" {
+		err = errNotFound()
+	}
+	return found, err
 }
 
 // searchText is what a search for text looks at. The name and the description are kept apart by a

@@ -43,11 +43,21 @@ func TestLookupsUseIndexes(t *testing.T) {
 		where, limit, values := artifactConditions(q)
 		statements = append(statements, statement{name: "artifacts", query: artifactsQuery(where, limit), values: values, inOrder: "SCAN a USING INDEX artifact_name"})
 	}
+	var uses, blob args
+	uses.add("aws")
+	uses.add("r")
+	uses.add("i")
+	some := registry.Visibility{Namespaces: []string{"a", "b"}, Artifacts: []registry.ArtifactName{"c/d"}}
+	usesQuery := imageUsesQuery(visibleTo(&uses, some, "a", "a.public"), uses.add(1))
+	blob.add("d")
+	blobQuery := blobVisibleQuery(&blob, some)
 	statements = append(statements,
 		statement{name: "artifact", query: artifactQuery, values: []any{"a", "b"}},
 		statement{name: "channel", query: channelQuery, values: []any{"a", "b", "c", 1}},
-		statement{name: "image uses", query: imageUsesQuery, values: []any{"aws", "r", "i", 1}},
-		statement{name: "blob users", query: blobUsersQuery, values: []any{"d"}},
+		statement{name: "image uses", query: usesQuery, values: uses.values},
+		statement{name: "blob visible", query: blobQuery, values: blob.values},
+		statement{name: "folded name", query: foldedQuery, values: []any{"a", "b"}},
+		statement{name: "revoked latest", query: revokedLatestQuery, values: []any{1, 1}},
 		statement{name: "events", query: eventsQuery, values: []any{1, 1}},
 		statement{name: "token by digest", query: tokenByDigestQuery, values: []any{"d"}},
 		statement{name: "tokens", query: tokensQuery, inOrder: "SCAN token USING INDEX token_created"},

@@ -47,6 +47,11 @@ func (r reader) tokens(ctx context.Context, query string, args ...any) ([]regist
 	return tokens, err
 }
 
+// LockTokens implements [registry.Tx].
+func (t *tx) LockTokens(ctx context.Context) error {
+	return t.exec(ctx, `UPDATE counter SET value = value + 1 WHERE name = 'token'`)
+}
+
 // PutToken implements [registry.Tx].
 func (t *tx) PutToken(ctx context.Context, token registry.Token) error {
 	scopes, err := encode(token.Scopes)

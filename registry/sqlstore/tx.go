@@ -106,7 +106,7 @@ func (t *tx) LockArtifact(ctx context.Context, name registry.ArtifactName, creat
 		case deleted:
 			return revive(ctx, q, id, name, now)
 		case found != name:
-			return registry.Errorf(registry.Conflict, "artifact %q differs from the existing artifact %q in upper and lower case alone; use the name %q", name, found, found)
+			return registry.Errorf(registry.Conflict, "artifact %q differs from an existing one in upper and lower case alone", name)
 		}
 		return nil
 	})
@@ -159,7 +159,8 @@ func (t *tx) DeleteArtifact(ctx context.Context, name registry.ArtifactName) err
 				return err
 			}
 		}
-		if _, err := q.ExecContext(ctx, `DELETE FROM blob_grant WHERE artifact = $1`, string(name)); err != nil {
+		namespace, base := splitName(name)
+		if _, err := q.ExecContext(ctx, `DELETE FROM blob_grant WHERE namespace = $1 AND name = $2`, namespace, base); err != nil {
 			return err
 		}
 		delete(t.ids, name)
@@ -208,5 +209,6 @@ VALUES ($1, CAST($2 AS TEXT),
 
 // GrantBlob implements [registry.Tx].
 func (t *tx) GrantBlob(ctx context.Context, name registry.ArtifactName, digest registry.Digest) error {
-	return t.exec(ctx, `INSERT INTO blob_grant (artifact, digest) VALUES ($1, $2) ON CONFLICT (artifact, digest) DO NOTHING`, string(name), string(digest))
+	namespace, base := splitName(name)
+	return t.exec(ctx, `INSERT INTO blob_grant (namespace, name, digest) VALUES ($1, $2, $3) ON CONFLICT (digest, namespace, name) DO NOTHING`, namespace, base, string(digest))
 }

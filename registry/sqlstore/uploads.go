@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	uploadColumns      = `SELECT id, artifact, size, sha256, token_id, created_at FROM upload`
+	uploadColumns      = `SELECT id, artifact, size, sha256, created_at FROM upload`
 	uploadQuery        = uploadColumns + ` WHERE id = $1`
 	uploadsBeforeQuery = uploadColumns + ` WHERE created_at < $1 ORDER BY created_at, id LIMIT $2`
 )
@@ -33,7 +33,7 @@ func (r reader) uploads(ctx context.Context, query string, args ...any) ([]regis
 	err := r.each(ctx, query, args, func(row row) error {
 		var u registry.Upload
 		var created int64
-		if err := row.Scan(&u.ID, &u.Artifact, &u.Size, &u.SHA256, &u.TokenID, &created); err != nil {
+		if err := row.Scan(&u.ID, &u.Artifact, &u.Size, &u.SHA256, &created); err != nil {
 			return err
 		}
 		u.CreatedAt = timeOf(created)
@@ -45,8 +45,8 @@ func (r reader) uploads(ctx context.Context, query string, args ...any) ([]regis
 
 // PutUpload implements [registry.Tx].
 func (t *tx) PutUpload(ctx context.Context, u registry.Upload) error {
-	return t.exec(ctx, `INSERT INTO upload (id, artifact, size, sha256, token_id, created_at) VALUES ($1, $2, $3, $4, $5, $6)`,
-		u.ID, string(u.Artifact), u.Size, string(u.SHA256), u.TokenID, micros(u.CreatedAt))
+	return t.exec(ctx, `INSERT INTO upload (id, artifact, size, sha256, created_at) VALUES ($1, $2, $3, $4, $5)`,
+		u.ID, string(u.Artifact), u.Size, string(u.SHA256), micros(u.CreatedAt))
 }
 
 // DeleteUpload implements [registry.Tx].

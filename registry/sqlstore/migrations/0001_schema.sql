@@ -7,7 +7,7 @@ CREATE TABLE counter (
     name  CTEXT  NOT NULL PRIMARY KEY,
     value BIGINT NOT NULL
 );
-INSERT INTO counter (name, value) VALUES ('artifact', 0), ('event', 0), ('ping', 0);
+INSERT INTO counter (name, value) VALUES ('artifact', 0), ('event', 0), ('ping', 0), ('token', 0);
 
 -- A deleted artifact stays as a row, because its numbers must not be given again.
 CREATE TABLE artifact (
@@ -47,6 +47,7 @@ CREATE TABLE version (
     UNIQUE (artifact_id, version),
     UNIQUE (artifact_id, fingerprint)
 );
+CREATE INDEX version_revoked ON version (revoked_at) WHERE revoked_at IS NOT NULL;
 
 -- ordinal names a build in the keys of images and files, which would be long with the component.
 CREATE TABLE build (
@@ -94,11 +95,12 @@ CREATE INDEX file_sha256 ON file (sha256, artifact_id);
 
 -- Names its artifact by text: bytes are uploaded before the first publication makes the artifact.
 CREATE TABLE blob_grant (
-    artifact CTEXT NOT NULL,
-    digest   CTEXT NOT NULL,
-    PRIMARY KEY (artifact, digest)
+    namespace CTEXT NOT NULL,
+    name      CTEXT NOT NULL,
+    digest    CTEXT NOT NULL,
+    PRIMARY KEY (digest, namespace, name)
 );
-CREATE INDEX blob_grant_digest ON blob_grant (digest, artifact);
+CREATE INDEX blob_grant_name ON blob_grant (namespace, name);
 
 -- What latest finds: for each type, and for any type under ''.
 CREATE TABLE head (
@@ -160,7 +162,6 @@ CREATE TABLE upload (
     artifact   CTEXT  NOT NULL,
     size       BIGINT NOT NULL,
     sha256     CTEXT  NOT NULL,
-    token_id   CTEXT  NOT NULL,
     created_at BIGINT NOT NULL
 );
 CREATE INDEX upload_created ON upload (created_at, id);
