@@ -91,11 +91,28 @@ func KindOf(err error) Kind {
 	return Internal
 }
 
+// MaxProblems is how many problems of one request are told. A request with more is not a person's
+// mistake, and its answer must not be many times its size.
+const MaxProblems = 100
+
 // problems collects the field errors of one request, so that all are reported at once.
-type problems struct{ fields []FieldError }
+type problems struct {
+	fields []FieldError
+	more   int // problems beyond MaxProblems
+}
 
 func (p *problems) add(field, format string, args ...any) {
+	if len(p.fields) >= MaxProblems {
+		p.more++
+		return
+	}
 	p.fields = append(p.fields, FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
+}
+
+func (p *problems) addAll(fields []FieldError) {
+	for _, f := range fields {
+		p.add(f.Field, "%s", f.Message)
+	}
 }
 
 // check records err, if any, at field.
@@ -119,8 +136,11 @@ func (p *problems) err() error {
 		return nil
 	}
 	msg := "the request has a mistake"
-	if n := len(p.fields); n > 1 {
+	if n := len(p.fields) + p.more; n > 1 {
 		msg = fmt.Sprintf("the request has %d mistakes", n)
+	}
+	if p.more > 0 {
+		msg += fmt.Sprintf(", of which the first %d are named", MaxProblems)
 	}
 	return &Error{Kind: Invalid, Msg: msg, Fields: slices.Clone(p.fields)}
 }

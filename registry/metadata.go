@@ -26,6 +26,10 @@ const regionPrefix = "region."
 // and carriage return. field is the path that the problems name.
 func CheckMetadata(field string, m Metadata) []FieldError {
 	var p problems
+	if len(m) > maxMetadataKeys {
+		p.add(field, "has %d entries; at most %d are allowed", len(m), maxMetadataKeys)
+		return p.fields
+	}
 	total := 0
 	for _, key := range slices.Sorted(maps.Keys(m)) {
 		value := m[key]
@@ -42,9 +46,6 @@ func CheckMetadata(field string, m Metadata) []FieldError {
 		if err := checkText(value, maxMetadataValue, "\t\n\r"); err != nil {
 			p.add(at, "the value %v", err)
 		}
-	}
-	if len(m) > maxMetadataKeys {
-		p.add(field, "has %d entries; at most %d are allowed", len(m), maxMetadataKeys)
 	}
 	if total > maxMetadataTotal {
 		p.add(field, "has %d bytes in all; at most %d are allowed", total, maxMetadataTotal)

@@ -38,7 +38,7 @@ func normalizePublication(pub Publication) (Publication, error) {
 	}
 	pub.Expect = checkList(&p, "expect", pub.Expect, MaxExpect, CheckComponent)
 	pub.Channels = checkList(&p, "channels", pub.Channels, MaxChannels, CheckChannelName)
-	p.fields = append(p.fields, CheckMetadata("version_metadata", pub.VersionMetadata)...)
+	p.addAll(CheckMetadata("version_metadata", pub.VersionMetadata))
 	pub.Build = normalizeBuild(&p, pub.Build)
 	return pub, p.err()
 }
@@ -72,8 +72,8 @@ func normalizeBuild(p *problems, b Build) Build {
 	case b.Type != VagrantBox && b.Provider != "" && err == nil:
 		p.add("build.provider", "only a vagrant.box has one; the provider of an image is images[].provider")
 	}
-	p.fields = append(p.fields, CheckMetadata("build.metadata", b.Metadata)...)
-	p.fields = append(p.fields, CheckMetadata("build.provenance", b.Provenance)...)
+	p.addAll(CheckMetadata("build.metadata", b.Metadata))
+	p.addAll(CheckMetadata("build.provenance", b.Provenance))
 	checkImages(p, b)
 	b.Files = checkFiles(p, b)
 	if err == nil {
@@ -119,7 +119,7 @@ func checkImages(p *problems, b Build) {
 		if image.ID == "" {
 			p.add(field+".id", "is empty; it is what the provider calls the image, such as ami-0abc1234")
 		}
-		p.fields = append(p.fields, CheckMetadata(field+".labels", image.Labels)...)
+		p.addAll(CheckMetadata(field+".labels", image.Labels))
 		place := image.String()
 		if places[place] {
 			p.add(field, "%s is there twice", clip(image.String()))

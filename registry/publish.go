@@ -238,7 +238,7 @@ func (p *publishing) agree() error {
 			p.changed = true
 		}
 	}
-	diff.fields = append(diff.fields, CheckMetadata("version_metadata", merged)...)
+	diff.addAll(CheckMetadata("version_metadata", merged))
 	if len(diff.fields) > 0 {
 		return p.conflict(diff)
 	}

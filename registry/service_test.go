@@ -549,6 +549,13 @@ func TestProblemsNameTheirPlaceInTheRequest(t *testing.T) {
 	}
 	_, err = w.Publish(ctx, "cargomedia/app", many)
 	wantError(t, err, registry.Invalid, "expect: has 200000 entries")
+
+	bad := amis("run", "a.x", "us-east-1")
+	bad.Build.Images = make([]registry.Image, 1000)
+	_, err = w.Publish(ctx, "cargomedia/app", bad)
+	if e, _ := errors.AsType[*registry.Error](err); e == nil || len(e.Fields) != registry.MaxProblems || !strings.Contains(e.Msg, "the first 100") {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestAPublicationCanBeFinishedByHand(t *testing.T) {

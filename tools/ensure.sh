@@ -7,10 +7,12 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 bin=$1
 case $bin in /*) ;; *) bin=$root/$bin ;; esac
 mkdir -p "$bin"
+bin=$(cd "$bin" && pwd -P)
 
 # At least Packer 1.10: older ones cannot `packer plugins install --path`.
 new_enough() {
-	version=$("$1" version 2>/dev/null | sed -n 's/^Packer v\([0-9]*\)\.\([0-9]*\)\..*/\1 \2/p' | head -n 1)
+	# cracklib has a program of that name, too, which reads words from its input.
+	version=$(PACKER_CONFIG_DIR=$bin CHECKPOINT_DISABLE=1 "$1" version </dev/null 2>/dev/null | sed -n 's/^Packer v\([0-9]*\)\.\([0-9]*\)\..*/\1 \2/p' | head -n 1)
 	[ -n "$version" ] || return 1
 	# shellcheck disable=SC2086 # two words
 	set -- $version
@@ -22,6 +24,7 @@ outside() {
 	old_ifs=$IFS
 	IFS=:
 	for dir in $PATH; do
+		dir=$(cd "$dir" 2>/dev/null && pwd -P) || continue
 		if [ "$dir" != "$bin" ] && [ -x "$dir/$1" ] && [ ! -d "$dir/$1" ]; then
 			IFS=$old_ifs
 			echo "$dir/$1"
@@ -62,7 +65,7 @@ if [ -n "$found" ] && new_enough "$found"; then
 	ln -sf "$found" "$bin/packer"
 	echo "packer: $found"
 else
-	[ -z "$found" ] || echo "packer on the PATH ($found) is older than 1.10 and is not used"
+	[ -z "$found" ] || echo "packer on the PATH ($found) is not Packer 1.10 or newer, and is not used"
 	build packer
 fi
 
