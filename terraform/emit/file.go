@@ -17,7 +17,7 @@ var regionShape = regexp.MustCompile(`^[a-z][a-z0-9-]*$`)
 // asked for without a region, so that it has all images. The same resolution and options give the same
 // bytes; HCL is in the form of terraform fmt.
 //
-// Invalid: options that [Options.Validate] refuses, the style data for another type than amazon.image,
+// Invalid: options that [Options.Validate] refuses, a resolution that no registry gives, the style data for another type than amazon.image,
 // metadata that Terraform cannot hold (names that are equal once Unicode is normalized).
 func File(r registry.Resolution, o Options) ([]byte, error) {
 	o, err := o.complete(r)
@@ -25,7 +25,7 @@ func File(r registry.Resolution, o Options) ([]byte, error) {
 		return nil, err
 	}
 	described := describe(r)
-	problems := described.check("local." + o.Ident)
+	problems := append(unreal(r), described.check("local."+o.Ident)...)
 	if r.Type == registry.AmazonImage {
 		for region := range r.AMIs {
 			if !regionShape.MatchString(region) {
@@ -34,7 +34,7 @@ func File(r registry.Resolution, o Options) ([]byte, error) {
 		}
 	}
 	if len(problems) > 0 {
-		return nil, &registry.Error{Kind: registry.Invalid, Msg: fmt.Sprintf("%s %s cannot be written for Terraform", r.Artifact, r.Version), Fields: problems}
+		return nil, &registry.Error{Kind: registry.Invalid, Msg: fmt.Sprintf("%s %s cannot be written for Terraform", comment(string(r.Artifact)), comment(r.Version)), Fields: problems}
 	}
 	if o.Style == StyleTfvars {
 		content, err := tfvars(r, o, described)
@@ -46,6 +46,23 @@ func File(r registry.Resolution, o Options) ([]byte, error) {
 	return seal(hclFile(r, o, described)), nil
 }
 
+// unreal finds what the domain would not have recorded: the answer is of a server that is no registry, or
+// means harm.
+func unreal(r registry.Resolution) []registry.FieldError {
+	_, nameErr := registry.ParseArtifactName(string(r.Artifact))
+	_, typeErr := registry.ParseType(string(r.Type))
+	var problems []registry.FieldError
+	for _, part := range []struct {
+		field string
+		err   error
+	}{{"artifact", nameErr}, {"version", registry.CheckSemver(r.Version)}, {"type", typeErr}} {
+		if part.err != nil {
+			problems = append(problems, registry.FieldError{Field: part.field, Message: part.err.Error()})
+		}
+	}
+	return problems
+}
+
 func hclFile(r registry.Resolution, o Options, described object) []byte {
 	f := hclwrite.NewEmptyFile()
 	body := f.Body()
@@ -53,7 +70,7 @@ func hclFile(r registry.Resolution, o Options, described object) []byte {
 	body.AppendNewline()
 	if r.Revocation != nil {
 		addComment(body, fmt.Sprintf("WARNING: %s %s is revoked as of %s: %s", r.Artifact, r.Version,
-			r.Revocation.At.UTC().Format("2006-01-02 15:04:05 UTC"), comment(r.Revocation.Reason)))
+			r.Revocation.At.UTC().Format("2006-01-02 15:04:05 UTC"), r.Revocation.Reason))
 	}
 	addUsage(body, r, o)
 	body.AppendNewBlock("locals", nil).Body().SetAttributeRaw(o.Ident, described.tokens())
@@ -96,8 +113,8 @@ func expression(format string, args ...fixed) hclwrite.Tokens {
 	return f.Body().GetAttribute("x").Expr().BuildTokens(nil)
 }
 
-// addComment adds one line; text has no line end.
-func addComment(body *hclwrite.Body, text string) { addText(body, "# "+text+"\n") }
+// addComment adds one line, whatever the text is.
+func addComment(body *hclwrite.Body, text string) { addText(body, "# "+visible(text)+"\n") }
 
 func addText(body *hclwrite.Body, text string) {
 	body.AppendUnstructuredTokens(hclwrite.Tokens{{Type: hclsyntax.TokenComment, Bytes: []byte(text)}})

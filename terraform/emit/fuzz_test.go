@@ -23,20 +23,23 @@ import (
 // the same text back, nothing beside it, and the same pin.
 func FuzzFile(f *testing.F) {
 	for key, value := range hostile().Metadata {
-		f.Add(key, value, "amazon-ebs.app", "leak", "production")
+		f.Add(key, value, "amazon-ebs.app", "leak", "production", "cargomedia/my-app", "1.4.0")
 	}
-	f.Add("e\u0301", "\u00e9", "a'b", "\x00", "~> 1.2, < '3'")
-	f.Add("k", "$${a}$$${b}%%%{c}$", "\"quoted", "# x", "fingerprint:1")
-	f.Add("\ufeff", "\U000e0001", "\u2028", "\\u0041", "4")
-	f.Add("\xff", "x", "x", "x", "latest")
-	f.Fuzz(func(t *testing.T, key, value, component, reason, ref string) {
+	f.Add("k", "v", "a.b", "leak", "production", "cargomedia/my-app", "1.0.0\nresource \"null_resource\" \"x\" {}\n")
+	f.Add("k", "v", "a.b", "leak", "production", "cargomedia/my-app\rlocals {}", "1.0.0")
+	f.Add("e\u0301", "\u00e9", "a'b", "\x00", "~> 1.2, < '3'", "a/b", "0.1.0-rc.1")
+	f.Add("k", "$${a}$$${b}%%%{c}$", "\"quoted", "# x", "fingerprint:1", "a/my-app", "1.0.0")
+	f.Add("\ufeff", "\U000e0001", "\u2028", "\\u0041", "4", "a/my-app", "1.0.0")
+	f.Add("\xff", "x", "x", "x", "latest", "a/my-app", "1.0.0")
+	f.Fuzz(func(t *testing.T, key, value, component, reason, ref, artifact, version string) {
 		if component == "" {
-			t.Skip("the registry has no component without a name")
+			return // the registry has no component without a name
 		}
 		if _, err := registry.ParseRef(ref); err != nil {
-			t.Skip("refused before")
+			return // refused before
 		}
 		r := ami()
+		r.Artifact, r.Version = registry.ArtifactName(artifact), version
 		r.Ref, r.Component = ref, component
 		r.Metadata = registry.Metadata{key: value, "x" + value: key}
 		r.Revocation = &registry.Revocation{Reason: reason}
@@ -51,9 +54,10 @@ func FuzzFile(f *testing.F) {
 func checkRoundTrip(t *testing.T, r registry.Resolution, o emit.Options) {
 	t.Helper()
 	content, err := emit.File(r, o)
-	if !representable(r) {
+	_, nameErr := registry.ParseArtifactName(string(r.Artifact))
+	if nameErr != nil || registry.CheckSemver(r.Version) != nil || !representable(r) {
 		if e, ok := errors.AsType[*registry.Error](err); !ok || e.Kind != registry.Invalid || len(e.Fields) == 0 {
-			t.Fatalf("text that Terraform cannot hold gives %v", err)
+			t.Fatalf("what Terraform cannot hold, or no registry has, gives %v", err)
 		}
 		return
 	}
@@ -61,10 +65,11 @@ func checkRoundTrip(t *testing.T, r registry.Resolution, o emit.Options) {
 		t.Fatal(err)
 	}
 	var got cty.Value
+	ident := emit.Ident(r.Artifact.Name())
 	if o.Style == emit.StyleTfvars {
-		got = evaluateTfvars(t, content, "my_app")
+		got = evaluateTfvars(t, content, ident)
 	} else {
-		got = evaluateLocals(t, content, "my_app")
+		got = evaluateLocals(t, content, ident)
 		if string(hclwrite.Format(content)) != string(content) {
 			t.Errorf("formatting changes it:\n%s", content)
 		}

@@ -106,7 +106,7 @@ func command(r registry.Resolution, o Options) string {
 	if o.Ident != Ident(r.Artifact.Name()) {
 		words = append(words, "--ident", o.Ident)
 	}
-	return shellCommand(words)
+	return ShellCommand(words)
 }
 
 // channelOf returns the ref if it names a channel, else "". A name is a channel or a fingerprint.

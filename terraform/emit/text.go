@@ -21,6 +21,19 @@ func comment(s string) string {
 	return strconv.Quote(s)
 }
 
+// visible writes control characters, line ends and whatever else cannot be seen as the escapes of Go.
+func visible(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
+}
+
 func uncomment(s string) (string, bool) {
 	if !strings.HasPrefix(s, `"`) {
 		return s, true
@@ -31,8 +44,8 @@ func uncomment(s string) (string, bool) {
 
 var shellPlain = regexp.MustCompile(`^[A-Za-z0-9._/:@+,=-]+$`)
 
-// shellCommand joins words so that a POSIX shell reads each of them as it is.
-func shellCommand(words []string) string {
+// ShellCommand joins words so that a POSIX shell reads each of them as it is.
+func ShellCommand(words []string) string {
 	quoted := make([]string, len(words))
 	for i, word := range words {
 		quoted[i] = word
