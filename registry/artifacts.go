@@ -163,7 +163,7 @@ func (s *Service) Access(ctx context.Context, name string) (Access, error) {
 	}
 	p := PrincipalFrom(ctx)
 	if p.Anonymous() {
-		return Access{}, errNoToken()
+		return Access{}, NoToken()
 	}
 	if err := s.checkCase(ctx, s.store, n); err != nil {
 		return Access{}, err

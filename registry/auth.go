@@ -167,7 +167,7 @@ func requireRole(ctx context.Context, role Role, name ArtifactName) error {
 	case p.may(role, name):
 		return nil
 	case p.Anonymous():
-		return errNoToken()
+		return NoToken()
 	case !p.Role.Allows(role):
 		return Errorf(Forbidden, "token %q has the role %s; this needs the role %s", p.Name, p.Role, role)
 	default:
@@ -180,21 +180,22 @@ func requireEverywhere(ctx context.Context, role Role) error {
 	p := PrincipalFrom(ctx)
 	switch {
 	case p.Anonymous():
-		return errNoToken()
+		return NoToken()
 	case !p.Role.Allows(role):
 		return Errorf(Forbidden, "token %q has the role %s; this needs the role %s", p.Name, p.Role, role)
 	}
 	return nil
 }
 
-func errNoToken() error {
+// NoToken is the answer to a caller without a token that needs one.
+func NoToken() error {
 	return Errorf(Unauthorized, "a token is needed; send it as Authorization: Bearer TOKEN")
 }
 
 // errHidden is the answer for what does not exist and for what the caller may not know of.
 func errHidden(ctx context.Context, format string, args ...any) error {
 	if PrincipalFrom(ctx).Anonymous() {
-		return errNoToken()
+		return NoToken()
 	}
 	return Errorf(NotFound, format, args...)
 }

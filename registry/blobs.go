@@ -180,7 +180,7 @@ var uploadID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 func (s *Service) ownUpload(ctx context.Context, id string) (Upload, error) {
 	if PrincipalFrom(ctx).Anonymous() {
-		return Upload{}, errNoToken()
+		return Upload{}, NoToken()
 	}
 	if !uploadID.MatchString(id) {
 		return Upload{}, Errorf(NotFound, "upload %q does not exist; begin a new one", clip(id))

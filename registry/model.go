@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -121,16 +122,25 @@ type Image struct {
 	Labels   Metadata `json:"labels,omitempty" doc:"What the builder says of the image."`
 }
 
-// String returns provider/region/id, the form in which [ParseImage] reads it.
-func (i Image) String() string { return i.Provider + "/" + i.Region + "/" + i.ID }
+// regionText writes a region so that its end can be seen; some are paths, such as a vSphere folder.
+var regionText = strings.NewReplacer("%", "%25", "/", "%2F")
 
-// ParseImage reads provider/region/id. The id may have slashes; the region may be empty.
+// String returns provider/region/id, the form in which [ParseImage] reads it. A slash in the region is
+// written %2F, and a percent sign %25.
+func (i Image) String() string { return i.Provider + "/" + regionText.Replace(i.Region) + "/" + i.ID }
+
+// ParseImage reads provider/region/id. The id may have slashes; the region may be empty, and is
+// percent-encoded as in a URL where it has slashes or percent signs.
 func ParseImage(s string) (Image, error) {
 	parts := strings.SplitN(s, "/", 3)
 	if len(parts) != 3 || parts[0] == "" || parts[2] == "" {
 		return Image{}, Errorf(Invalid, "image %q must be provider/region/id, such as aws/eu-west-1/ami-0abc1234", clip(s))
 	}
-	return Image{Provider: parts[0], Region: parts[1], ID: parts[2]}, nil
+	region, err := url.PathUnescape(parts[1])
+	if err != nil {
+		return Image{}, Errorf(Invalid, "image %q has a '%%' in its region that begins no percent-encoding; write it as %%25", clip(s))
+	}
+	return Image{Provider: parts[0], Region: region, ID: parts[2]}, nil
 }
 
 func compareImages(a, b Image) int {
@@ -150,7 +160,7 @@ func sortedImages(images []Image) []Image {
 type File struct {
 	// Name is a relative, slash-separated path without "..".
 	Name   string `json:"name" doc:"Relative path with slashes."`
-	Size   int64  `json:"size" minimum:"0" doc:"Bytes."`
+	Size   int64  `json:"size" doc:"Bytes."`
 	SHA256 Digest `json:"sha256" doc:"Digest of the bytes, 64 hexadecimal digits."`
 }
 

@@ -79,7 +79,14 @@ func TestParseImage(t *testing.T) {
 	if err != nil || got.Provider != "azure" || got.Region != "westeurope" || got.ID != "/subscriptions/1/images/app" {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	for _, in := range []string{"", "aws", "aws/eu-west-1", "aws/eu-west-1/", "/eu-west-1/ami-1"} {
+	for _, image := range []Image{
+		{Provider: "aws", Region: "eu-west-1", ID: "ami-1"}, {Provider: "vsphere", Region: "dc/cluster 100%", ID: "vm/1"}, {Provider: "docker", ID: "sha256:0"},
+	} {
+		if got, err := ParseImage(image.String()); err != nil || got.String() != image.String() || got.Region != image.Region || got.ID != image.ID {
+			t.Errorf("%+v was written %q and read as %+v, %v", image, image, got, err)
+		}
+	}
+	for _, in := range []string{"", "aws", "aws/%zz/ami-1", "aws/eu-west-1", "aws/eu-west-1/", "/eu-west-1/ami-1"} {
 		if got, err := ParseImage(in); KindOf(err) != Invalid {
 			t.Errorf("%q: got %+v, %v; want an error of kind invalid", in, got, err)
 		}

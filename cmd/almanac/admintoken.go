@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
@@ -50,9 +51,11 @@ var minAdminSecret = len(registry.NewSecret())
 
 // sweepTemporary removes what a crash left of files that were being written.
 func sweepTemporary(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, "."+adminFile+".*.tmp"))
-	for _, name := range left {
-		err = errors.Join(err, os.Remove(name))
+	entries, err := os.ReadDir(dir)
+	for _, entry := range entries {
+		if name := entry.Name(); strings.HasPrefix(name, "."+adminFile+".") && strings.HasSuffix(name, ".tmp") {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, name)))
+		}
 	}
 	return err
 }

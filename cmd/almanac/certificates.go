@@ -68,8 +68,9 @@ func withoutPath(err error) error {
 	return err
 }
 
+// config is for a listener: net/http serves HTTP/2 only where the listener offers it.
 func (c *certificates) config() *tls.Config {
-	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: []string{"h2", "http/1.1"}}
 }
 
 // get returns the certificate. One that cannot be read, perhaps because it is just being written,

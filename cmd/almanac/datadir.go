@@ -33,17 +33,17 @@ func openData(dir string) (*dataDir, error) {
 		return nil, err
 	}
 	stat, err := os.Stat(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	if errors.Is(err, fs.ErrNotExist) {
 		if err := makeData(dir); err != nil {
 			return nil, fmt.Errorf("the data directory cannot be made: %w", err)
 		}
 		stat, err = os.Stat(dir)
-	case err == nil && !stat.IsDir():
-		return nil, registry.Errorf(registry.Invalid, "--data: %s is not a directory", dir)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("the data directory cannot be used: %w", err)
+	case !stat.IsDir():
+		return nil, registry.Errorf(registry.Invalid, "--data: %s is not a directory", dir)
 	}
 	d := &dataDir{dir: dir, open: openToOthers(stat)}
 	if d.lock, err = os.OpenFile(d.path("lock"), os.O_RDWR|os.O_CREATE, 0o600); err != nil {
@@ -63,12 +63,16 @@ func openData(dir string) (*dataDir, error) {
 	return d, nil
 }
 
-// makeData makes the directory for its owner alone, and its parents as usual.
+// makeData makes the directory for its owner alone, and its parents as usual. Another server that
+// starts at the same time may have made it; the lock decides between the two.
 func makeData(dir string) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
 		return err
 	}
-	return os.Mkdir(dir, 0o700)
+	if err := os.Mkdir(dir, 0o700); !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
 }
 
 var errLocked = errors.New("somebody else holds the lock")

@@ -8,14 +8,14 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal ends the work in an orderly way, the second one at once.
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals...)
+	// The first signal ends the work in an orderly way, the second one the process; serve puts away
+	// what it has first.
 	context.AfterFunc(ctx, stop)
 	code := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr)
 	stop()

@@ -2,6 +2,9 @@ package main
 
 import (
 	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
@@ -11,6 +14,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/cargomedia/packer-plugin-almanac/internal/servertest"
+	"github.com/cargomedia/packer-plugin-almanac/registry/problem"
 )
 
 var update = flag.Bool("update", false, "write what the commands print into the scripts and golden files")
@@ -38,6 +42,8 @@ func TestScripts(t *testing.T) {
 			"await":  await,
 			"setenv": setenv,
 			"lacks":  lacks,
+
+			"hostile": hostile,
 		},
 	})
 }
@@ -83,6 +89,21 @@ func setenv(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: setenv NAME FILE")
 	}
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile(args[1])))
+}
+
+// hostile lets commands talk to a registry that answers everything with the problem in a file.
+func hostile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: hostile FILE")
+	}
+	answer := ts.ReadFile(args[0])
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", problem.ContentType)
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = io.WriteString(w, answer)
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv("ALMANAC_ADDR", server.URL)
 }
 
 // lacks fails if a file, or stdout or stderr, has the value of a variable in it.

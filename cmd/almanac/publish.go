@@ -3,11 +3,11 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/google/uuid"
 
+	"github.com/cargomedia/packer-plugin-almanac/internal/localfiles"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/registry/client"
 )
@@ -24,8 +24,8 @@ type publishCmd struct {
 	Expect          []string          `sep:"none" placeholder:"COMPONENT" help:"Component without which the version is not complete. Can be repeated."`
 	Fingerprint     string            `placeholder:"TEXT" help:"Names the run; builds with the same one go to the same version. Default: $$ALMANAC_FINGERPRINT, else $$PACKER_RUN_UUID, else a random one."`
 	Component       string            `placeholder:"NAME" help:"What made the build. Default: manual.TYPE, such as manual.amazon or manual.vagrant-virtualbox."`
-	Architecture    string            `name:"architecture" aliases:"arch" placeholder:"ARCH" help:"Such as x86_64 or arm64. That of a box is read from the box."`
-	Provider        string            `placeholder:"NAME" help:"Vagrant provider of a box. Default: what the box says."`
+	Architecture    string            `name:"architecture" aliases:"arch" placeholder:"ARCH" help:"Such as x86_64 or arm64. What a box says of itself wins."`
+	Provider        string            `placeholder:"NAME" help:"Vagrant provider of a box. What the box says of itself wins."`
 }
 
 func (c *publishCmd) Help() string {
@@ -47,10 +47,16 @@ func (c *publishCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	if len(files) > 0 {
+		// Before the bytes, because they can take an hour.
+		if err := c.mayPublish(a, client); err != nil {
+			return err
+		}
+	}
 	for _, f := range files {
 		file, err := c.upload(a, client, f)
 		if err != nil {
-			return hinted(fmt.Errorf("upload of %s: %w", f.path, err), repeatHint(pub.Fingerprint), registry.Unavailable)
+			return hinted(fmt.Errorf("upload of %s: %w", f.Path, err), repeatHint(pub.Fingerprint), registry.Unavailable)
 		}
 		pub.Build.Files = append(pub.Build.Files, file)
 	}
@@ -61,12 +67,25 @@ func (c *publishCmd) Run(a *app) error {
 	return a.show(receipt, func() { a.showReceipt(receipt) })
 }
 
+func (c *publishCmd) mayPublish(a *app, client *client.Client) error {
+	access, err := client.Access(a.ctx, c.Artifact)
+	switch {
+	case err != nil:
+		return err
+	case !access.Publish:
+		return registry.Errorf(registry.Forbidden, "token %q may not publish to %s: it has the role %s, or another scope", access.Token, c.Artifact, access.Role)
+	case len(c.Channel) > 0 && !access.Promote:
+		return registry.Errorf(registry.Forbidden, "token %q has the role %s; moving a channel needs the role promote", access.Token, access.Role)
+	}
+	return nil
+}
+
 func repeatHint(fingerprint string) string {
 	return "the same command again, with --fingerprint " + shellWord(fingerprint)
 }
 
 // publication reads all arguments and reports all that is wrong with them, before anything is sent.
-func (c *publishCmd) publication(a *app) (registry.Publication, []localFile, error) {
+func (c *publishCmd) publication(a *app) (registry.Publication, []localfiles.File, error) {
 	var p problems
 	checkArtifact(&p, c.Artifact)
 	build := registry.Build{Component: c.Component, Architecture: c.Architecture, Provider: c.Provider, Metadata: c.Metadata}
@@ -82,9 +101,11 @@ func (c *publishCmd) publication(a *app) (registry.Publication, []localFile, err
 		p.check("--image", err)
 		build.Images = append(build.Images, image)
 	}
-	files := checkLocalFiles(&p, c.File)
+	files := planFiles(&p, c.File)
 	if build.Type == registry.VagrantBox && len(files) == 1 {
-		describeBox(&p, files[0], &build)
+		for _, note := range describeBox(&p, files[0], &build) {
+			a.note("%s: %s", files[0].Path, note)
+		}
 	}
 	build.Component = cmp.Or(build.Component, defaultComponent(build))
 	p.check("--component", registry.CheckComponent(build.Component))
@@ -138,15 +159,10 @@ func (a *app) showReceipt(r registry.Receipt) {
 }
 
 // upload sends one file; a directory is packed first.
-func (c *publishCmd) upload(a *app, to *client.Client, f localFile) (registry.File, error) {
-	path := f.path
-	if f.dir {
-		packed, err := packDir(a.ctx, f.path)
-		if err != nil {
-			return registry.File{}, err
-		}
-		defer func() { _ = os.Remove(packed) }()
-		path = packed
-	}
-	return to.UploadFile(a.ctx, c.Artifact, path, f.name, a.track())
+func (c *publishCmd) upload(a *app, to *client.Client, f localfiles.File) (file registry.File, err error) {
+	err = f.Use(a.ctx, func(path string) error {
+		file, err = to.UploadFile(a.ctx, c.Artifact, path, f.Name, a.track())
+		return err
+	})
+	return file, err
 }

@@ -2,11 +2,9 @@ package main
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -14,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
+	"github.com/cargomedia/packer-plugin-almanac/registry/client"
 )
 
 type pullCmd struct {
@@ -112,7 +111,7 @@ func (c *pullCmd) targets(files []registry.File) ([]pulled, error) {
 }
 
 func (c *pullCmd) download(a *app, files []pulled) error {
-	if err := c.checkPresent(files); err != nil {
+	if err := c.checkPresent(a.ctx, files); err != nil {
 		return err
 	}
 	client, err := a.transferClient()
@@ -143,7 +142,7 @@ func (c *pullCmd) download(a *app, files []pulled) error {
 
 // checkPresent finds files that are there already and refuses, before anything is downloaded, to
 // overwrite those that differ.
-func (c *pullCmd) checkPresent(files []pulled) error {
+func (c *pullCmd) checkPresent(ctx context.Context, files []pulled) error {
 	var differ []registry.FieldError
 	for i, f := range files {
 		stat, err := os.Stat(f.Path)
@@ -156,7 +155,7 @@ func (c *pullCmd) checkPresent(files []pulled) error {
 			differ = append(differ, registry.FieldError{Field: f.Path, Message: "is not a regular file"})
 			continue
 		}
-		same, err := hasDigest(f.Path, stat.Size(), f.File)
+		same, err := client.HasContent(ctx, f.Path, f.SHA256, f.Size)
 		if err != nil {
 			return err
 		}
@@ -170,22 +169,6 @@ func (c *pullCmd) checkPresent(files []pulled) error {
 		return hinted(err, "--force to overwrite them, or another --dir")
 	}
 	return nil
-}
-
-func hasDigest(path string, size int64, want registry.File) (bool, error) {
-	if size != want.Size {
-		return false, nil
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return false, err
-	}
-	defer func() { _ = f.Close() }()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
-		return false, err
-	}
-	return hex.EncodeToString(sum.Sum(nil)) == string(want.SHA256), nil
 }
 
 // makeParent makes the directories of a file. Those below --dir are made by a root that no symbolic

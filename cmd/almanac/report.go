@@ -37,7 +37,12 @@ func (a *app) report(err error) int {
 		name = red.paint(name)
 	}
 	message, choices := f.apart()
-	fmt.Fprintf(a.stderr, "%s %s\n", name, cleanLines(strings.TrimRight(message, " ")))
+	lines := cleanLines
+	if _, ok := errors.AsType[*registry.Error](err); ok {
+		// It may come from a registry, and has one line: a second one would pass for a line of ours.
+		lines = clean
+	}
+	fmt.Fprintf(a.stderr, "%s %s\n", name, lines(strings.TrimRight(message, " ")))
 	for _, choice := range choices {
 		fmt.Fprintf(a.stderr, "  %s\n", clean(choice))
 	}

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
@@ -30,7 +31,7 @@ type serveCmd struct {
 }
 
 func (c *serveCmd) Help() string {
-	return `The first start writes a token for the administrator to DIR/admin.token. SIGINT or SIGTERM ends it after what runs is finished.
+	return `The first start writes a token for the administrator to DIR/admin.token. SIGINT or SIGTERM ends it after what runs is finished, a second one at once.
 
 Examples:
 
@@ -43,6 +44,8 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	again, forget := secondSignal()
+	defer forget()
 	log := c.logger(a.stderr)
 	data, err := openData(c.Data)
 	if err != nil {
@@ -52,7 +55,7 @@ func (c *serveCmd) Run(a *app) error {
 	if data.open {
 		log.Warn("others on this machine can read the data directory; run chmod 700", "dir", data.dir)
 	}
-	// A port that is taken ends the start before anything is made.
+	// A port that is taken ends the start before the database and the token are made.
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return hinted(fmt.Errorf("cannot listen: %w", err), "another --listen, such as 127.0.0.1:7481")
@@ -75,7 +78,7 @@ func (c *serveCmd) Run(a *app) error {
 	if err := c.ensureAdmin(a.ctx, log, data, store, service); err != nil {
 		return err
 	}
-	return c.serve(a.ctx, log, service, listener, certificates)
+	return c.serve(a.ctx, again, log, service, listener, certificates)
 }
 
 // check finds all mistakes of the arguments before anything is touched.
@@ -91,6 +94,13 @@ func (c *serveCmd) check() (*certificates, error) {
 	}
 	secured := c.TLSCert != "" || c.TLSKey != ""
 	p.check("--listen", server.CheckListen(c.Listen, secured, c.BehindProxy))
+	if c.AddrFile != "" {
+		if stat, err := os.Stat(filepath.Dir(c.AddrFile)); err != nil {
+			p.check("--addr-file", err)
+		} else if !stat.IsDir() {
+			p.add("--addr-file", "%s is not a directory", filepath.Dir(c.AddrFile))
+		}
+	}
 	if c.Grace <= 0 {
 		p.add("--grace", "must be more than 0, such as 30s")
 	}
@@ -118,7 +128,7 @@ func (c *serveCmd) ensureAdmin(ctx context.Context, log *slog.Logger, data *data
 	return nil
 }
 
-func (c *serveCmd) serve(ctx context.Context, log *slog.Logger, service *registry.Service, listener net.Listener, certs *certificates) error {
+func (c *serveCmd) serve(ctx, again context.Context, log *slog.Logger, service *registry.Service, listener net.Listener, certs *certificates) error {
 	url := "http://" + dialable(listener.Addr())
 	if certs != nil {
 		url = "https://" + dialable(listener.Addr())
@@ -135,7 +145,7 @@ func (c *serveCmd) serve(ctx context.Context, log *slog.Logger, service *registr
 	defer stop()
 	go sweep(background, log, service)
 	s := server.New(service, server.Options{Version: version.String(), Logger: log})
-	if err := s.Serve(ctx, listener, server.ServeOptions{Grace: c.Grace}); err != nil {
+	if err := s.Serve(ctx, listener, server.ServeOptions{Grace: c.Grace, Kill: again}); err != nil {
 		return err
 	}
 	log.Info("stopped")

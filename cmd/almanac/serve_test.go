@@ -2,16 +2,8 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -23,9 +15,7 @@ import (
 	"time"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
-	"github.com/cargomedia/packer-plugin-almanac/registry/blob"
 	"github.com/cargomedia/packer-plugin-almanac/registry/client"
-	"github.com/cargomedia/packer-plugin-almanac/registry/sqlstore"
 )
 
 // served is `almanac serve` in a process of its own.
@@ -34,6 +24,9 @@ type served struct {
 	stderr *bytes.Buffer
 	url    string
 	token  string
+
+	addrFile string
+	http     *http.Client
 }
 
 func startServe(tb testing.TB, data string, args ...string) *served {
@@ -43,7 +36,7 @@ func startServe(tb testing.TB, data string, args ...string) *served {
 		tb.Fatal(err)
 	}
 	addrFile := filepath.Join(tb.TempDir(), "addr")
-	s := &served{cmd: exec.Command(self), stderr: &bytes.Buffer{}}
+	s := &served{cmd: exec.Command(self), stderr: &bytes.Buffer{}, addrFile: addrFile, http: http.DefaultClient}
 	s.cmd.Args = append([]string{"almanac", "serve", "--data", data, "--listen", "127.0.0.1:0", "--addr-file", addrFile}, args...)
 	s.cmd.Stderr = s.stderr
 	if err := s.cmd.Start(); err != nil {
@@ -92,7 +85,7 @@ func TestServeShutdown(t *testing.T) {
 		if _, err := send.Write(content[:half]); err != nil {
 			t.Fatal(err)
 		}
-		waitInFlight(t, s.url)
+		waitInFlight(t, s)
 		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
@@ -123,18 +116,92 @@ func TestServeShutdown(t *testing.T) {
 		if _, err := send.Write(content[:len(content)/2]); err != nil {
 			t.Fatal(err)
 		}
-		waitInFlight(t, s.url)
+		waitInFlight(t, s)
 		if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.cmd.Wait(); err == nil {
-			t.Error("it ended as if everything had been finished")
-		}
+		s.cut(t, "the grace of 300ms was over")
 		_ = send.Close()
 		if err := <-answered; err == nil {
 			t.Error("the upload was said to be finished")
 		}
 	})
+}
+
+// cut waits for the end of a server that could not finish what ran.
+func (s *served) cut(t *testing.T, why string) {
+	t.Helper()
+	err := s.cmd.Wait()
+	if code := s.cmd.ProcessState.ExitCode(); code != exitError {
+		t.Errorf("it ended with %d (%v), want %d", code, err, exitError)
+	}
+	want := "\nalmanac: running requests were cut, because " + why + "; uploads keep what had arrived\n"
+	if !strings.HasSuffix(s.stderr.String(), want) {
+		t.Errorf("stderr does not end in %q:\n%s", want, s.stderr)
+	}
+	if _, err := os.Stat(s.addrFile); err == nil {
+		t.Error("the file of --addr-file is still there")
+	}
+}
+
+// TestServeSecondSignal cuts an upload and asks the next server how far it is.
+func TestServeSecondSignal(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(signal.String()+" again ends the grace", func(t *testing.T) {
+			data := filepath.Join(t.TempDir(), "data")
+			s := startServe(t, data, "--grace", "20s")
+			content := bytes.Repeat([]byte("almanac "), 1<<10)
+			status := beginUpload(t, s, content)
+			body, send := io.Pipe()
+			answered := make(chan error, 1)
+			go func() { answered <- appendUpload(s, status.ID, body, int64(len(content))) }()
+			half := len(content) / 2
+			if _, err := send.Write(content[:half]); err != nil {
+				t.Fatal(err)
+			}
+			waitInFlight(t, s)
+			if err := s.cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			waitRefused(t, s.url)
+			time.Sleep(100 * time.Millisecond)
+			if err := s.cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			s.cut(t, "it was told to stop at once")
+			_ = send.Close()
+			if err := <-answered; err == nil {
+				t.Error("the upload was said to be finished")
+			}
+			s = startServe(t, data)
+			c, err := client.New(client.Options{Address: s.url, Token: s.token})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := uploadOffset(t, s, status.ID); got != fmt.Sprint(half) {
+				t.Errorf("the upload is at %s, want %d", got, half)
+			}
+			if _, err := c.Upload(t.Context(), "cargomedia/app", "file", bytes.NewReader(content), nil); err != nil {
+				t.Error(err)
+			}
+			s.stop(t)
+		})
+	}
+}
+
+func uploadOffset(t *testing.T, s *served, id string) string {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodHead, s.url+"/v1/uploads/"+id, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+s.token)
+	resp, err := s.http.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return resp.Header.Get("Upload-Offset")
 }
 
 func beginUpload(t *testing.T, s *served, content []byte) registry.UploadStatus {
@@ -146,7 +213,7 @@ func beginUpload(t *testing.T, s *served, content []byte) registry.UploadStatus 
 	}
 	req.Header.Set("Authorization", "Bearer "+s.token)
 	req.Header.Set("Content-Type", "application/json")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := s.http.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +235,7 @@ func appendUpload(s *served, id string, body io.Reader, size int64) error {
 	req.Header.Set("Authorization", "Bearer "+s.token)
 	req.Header.Set("Content-Type", "application/octet-stream")
 	req.Header.Set("Upload-Offset", "0")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := s.http.Do(req)
 	if err != nil {
 		return err
 	}
@@ -182,10 +249,10 @@ func appendUpload(s *served, id string, body io.Reader, size int64) error {
 
 // waitInFlight returns when the server is at work on a request besides the one that asks. Bytes that
 // were sent may still wait to be read, and a request that was not read is none that runs.
-func waitInFlight(t *testing.T, url string) {
+func waitInFlight(t *testing.T, s *served) {
 	t.Helper()
 	for range 500 {
-		resp, err := http.Get(url + "/metrics")
+		resp, err := s.http.Get(s.url + "/metrics")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -214,141 +281,6 @@ func waitRefused(t *testing.T, url string) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatal("it still takes connections")
-}
-
-func TestServeTLS(t *testing.T) {
-	dir := t.TempDir()
-	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	pool := writeCertificate(t, certFile, keyFile, 1, time.Now().Add(time.Hour))
-	t.Run("it speaks TLS with the certificate of the files", func(t *testing.T) {
-		s := startServe(t, filepath.Join(t.TempDir(), "data"), "--tls-cert", certFile, "--tls-key", keyFile)
-		if !strings.HasPrefix(s.url, "https://") {
-			t.Fatalf("the URL is %s", s.url)
-		}
-		transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
-		c, err := client.New(client.Options{Address: s.url, Token: s.token, HTTP: &http.Client{Transport: transport}, RetryMax: -1})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if tokens, err := c.Tokens(t.Context()); err != nil || len(tokens) != 1 {
-			t.Errorf("got %v, %v; want one token", tokens, err)
-		}
-		transport.CloseIdleConnections()
-		s.stop(t)
-	})
-	t.Run("a renewed certificate is taken up", func(t *testing.T) {
-		certs, err := loadCertificates(certFile, keyFile)
-		if err != nil {
-			t.Fatal(err)
-		}
-		writeCertificate(t, certFile, keyFile, 2, time.Now().Add(time.Hour))
-		future := time.Now().Add(time.Minute)
-		if err := os.Chtimes(certFile, future, future); err != nil {
-			t.Fatal(err)
-		}
-		certs.looked = time.Time{}
-		if got, err := certs.get(nil); err != nil || got.Leaf.SerialNumber.Int64() != 2 {
-			t.Errorf("got %v, %v; want the certificate with the number 2", got.Leaf.SerialNumber, err)
-		}
-		if err := os.WriteFile(certFile, []byte("half written"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		certs.looked = time.Time{}
-		if got, err := certs.get(nil); err != nil || got.Leaf.SerialNumber.Int64() != 2 {
-			t.Errorf("got %v, %v; want the one before", got, err)
-		}
-	})
-	t.Run("an expired certificate is refused", func(t *testing.T) {
-		writeCertificate(t, certFile, keyFile, 3, time.Now().Add(-time.Hour))
-		if _, err := loadCertificates(certFile, keyFile); err == nil || !strings.Contains(err.Error(), "renew it") {
-			t.Errorf("got %v", err)
-		}
-	})
-}
-
-func writeCertificate(t *testing.T, certFile, keyFile string, serial int64, notAfter time.Time) *x509.CertPool {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), NotBefore: notAfter.Add(-48 * time.Hour), NotAfter: notAfter,
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	for name, content := range map[string][]byte{certFile: certPEM, keyFile: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})} {
-		if err := os.WriteFile(name, content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(certPEM)
-	return pool
-}
-
-// TestEnsureAdmin cuts the first start at the place between file and store.
-func TestEnsureAdmin(t *testing.T) {
-	dir := t.TempDir()
-	data, err := openData(filepath.Join(dir, "data"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = data.Close() })
-	store, err := sqlstore.Open(t.Context(), data.path("almanac.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	blobs, err := blob.OpenDisk(data.dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	service := registry.NewService(store, blobs)
-	t.Run("a store that fails leaves the file for the next start", func(t *testing.T) {
-		if _, err := ensureAdmin(t.Context(), data, brokenStore{store}, registry.NewService(brokenStore{store}, blobs)); err == nil {
-			t.Fatal("no error")
-		}
-	})
-	first, err := os.ReadFile(data.path(adminFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Run("the next start goes on with the file", func(t *testing.T) {
-		path, err := ensureAdmin(t.Context(), data, store, service)
-		if err != nil || path != data.path(adminFile) {
-			t.Fatalf("got %q, %v", path, err)
-		}
-		if _, err := service.Authenticate(t.Context(), strings.TrimSpace(string(first))); err != nil {
-			t.Errorf("the secret of the file is not known: %v", err)
-		}
-	})
-	t.Run("later starts do nothing", func(t *testing.T) {
-		if err := os.Remove(data.path(adminFile)); err != nil {
-			t.Fatal(err)
-		}
-		if path, err := ensureAdmin(t.Context(), data, store, service); err != nil || path != "" {
-			t.Errorf("got %q, %v", path, err)
-		}
-		if _, err := os.Stat(data.path(adminFile)); err == nil {
-			t.Error("it made a file")
-		}
-	})
-}
-
-// brokenStore loses its disk when it is written.
-type brokenStore struct{ registry.Store }
-
-func (brokenStore) Update(context.Context, func(registry.Tx) error) error {
-	return registry.Errorf(registry.Unavailable, "the disk is gone")
 }
 
 // BenchmarkServeStart measures a first start, from the call of the program to its first answer.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
+	"github.com/cargomedia/packer-plugin-almanac/registry/client"
 	"github.com/cargomedia/packer-plugin-almanac/terraform/emit"
 )
 
@@ -26,6 +27,9 @@ type terraformCmd struct {
 	Out         string   `placeholder:"FILE" complete:"file" help:"Write this file instead of printing."`
 	Check       bool     `help:"Write nothing; exit with 7 if --out is not what the ref stands for now."`
 	Force       bool     `help:"Overwrite a file that was not generated for the same build."`
+
+	// pinned is true when the file that is checked says which build of the version it is about.
+	pinned bool
 }
 
 func (c *terraformCmd) Help() string {
@@ -47,6 +51,9 @@ func (c *terraformCmd) Run(a *app) error {
 		return err
 	}
 	r, err := a.resolve(c.Artifact, c.Ref, registry.Question{Type: c.Type, Architecture: c.Arch, Component: c.Component}, "--type, --component or --arch")
+	if c.Check && c.pinned && registry.KindOf(err) == registry.NotFound {
+		return c.gone(a, client, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -111,8 +118,20 @@ func (c *terraformCmd) arguments() (existing []byte, err error) {
 	return existing, p.err("terraform")
 }
 
+// gone is the error of a check that finds no such build as the file pins. If the ref stands for a
+// version all the same, it has moved on to one without that build, and the file is out of date.
+func (c *terraformCmd) gone(a *app, client *client.Client, err error) error {
+	if _, other := client.Version(a.ctx, c.Artifact, c.Ref); other != nil {
+		return err
+	}
+	e, _ := errors.AsType[*registry.Error](err)
+	stale := &registry.Error{Kind: registry.Conflict, Msg: fmt.Sprintf("%s is out of date: %s", c.Out, e.Msg), Choices: e.Choices}
+	return &cliError{err: stale, hint: "the same command without --check, with the --type, --component and --arch that are meant now", code: exitStale}
+}
+
 // fill takes what the command line left open from a file that is to be checked.
 func (c *terraformCmd) fill(pin emit.Pin) {
+	c.pinned = c.Type == "" && pin.Type != "" || c.Component == "" && pin.Component != "" || c.Arch == "" && pin.Architecture != ""
 	c.Type = cmp.Or(c.Type, string(pin.Type))
 	c.Component = cmp.Or(c.Component, pin.Component)
 	c.Arch = cmp.Or(c.Arch, pin.Architecture)

@@ -51,6 +51,10 @@ var rules = []rule{
 		of:   []string{"registry/box", "internal/archive"}, own: nil, foreign: []string{},
 	},
 	{
+		name: "what names local files reads the domain's rules and talks to nobody",
+		of:   []string{"internal/localfiles"}, own: []string{"registry", "registry/box", "internal/archive"}, foreign: []string{},
+	},
+	{
 		name: "the HCL writer reads the domain's types and talks to nobody",
 		of:   []string{"terraform/emit"}, own: []string{"registry"},
 	},
@@ -62,7 +66,7 @@ var rules = []rule{
 		name: "the plugin reaches the registry through the client",
 		of:   []string{"post-processor/..."},
 		own: []string{
-			"registry", "registry/client", "registry/box", "terraform/emit", "internal/archive", "version", "post-processor/...",
+			"registry", "registry/client", "registry/box", "terraform/emit", "internal/localfiles", "version", "post-processor/...",
 		},
 	},
 	{

@@ -9,6 +9,8 @@ import (
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 	registryimage "github.com/hashicorp/packer-plugin-sdk/packer/registry/image"
 	"github.com/mitchellh/mapstructure"
+
+	"github.com/cargomedia/packer-plugin-almanac/internal/localfiles"
 )
 
 // The state keys that are asked for. Asking for any other is dangerous: a value that cannot be sent
@@ -61,6 +63,10 @@ func readProduct(ctx context.Context, a packersdk.Artifact, limit time.Duration)
 	if err := within(ctx, limit, func() { again = a.BuilderId() }); err != nil || again != p.builderID {
 		return product{}, fmt.Errorf("the plugin that made the artifact stopped answering while it was read")
 	}
+	if p.builderID == "" && p.id == "" && len(p.files) == 0 && images == nil && atlas == nil && generated == nil {
+		return product{}, fmt.Errorf("the plugin that made the artifact stopped answering: it says nothing at all of the artifact")
+	}
+	p.files = localfiles.Unique(p.files)
 	p.images = decodeImages(images)
 	p.atlas = decodeStrings(stateAtlas, atlas)
 	p.generated, _ = normalize(generated).(map[string]any)
@@ -69,16 +75,22 @@ func readProduct(ctx context.Context, a packersdk.Artifact, limit time.Duration)
 
 // within runs ask and gives up on it after a while; ask goes on running then.
 func within(ctx context.Context, limit time.Duration, ask func()) error {
-	done := make(chan struct{})
+	done := make(chan error, 1)
 	go func() {
-		defer close(done)
+		defer func() {
+			var err error
+			if p := recover(); p != nil {
+				err = fmt.Errorf("panic: %v", p)
+			}
+			done <- err
+		}()
 		ask()
 	}()
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
-	case <-done:
-		return nil
+	case err := <-done:
+		return err
 	case <-timer.C:
 		return fmt.Errorf("no answer within %s; the builder's plugin hangs", limit)
 	case <-ctx.Done():

@@ -6,38 +6,45 @@ import (
 	"fmt"
 	"io/fs"
 	"log"
+	"maps"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 
+	"github.com/cargomedia/packer-plugin-almanac/internal/localfiles"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/registry/box"
 )
 
-// describe says what the product is as a build of the registry, and which files are to be uploaded.
-func (r *recording) describe() error {
-	r.build = registry.Build{
-		Component: r.config.component, Architecture: r.config.Architecture,
-		Metadata: r.metadata(), Provenance: r.provenance(),
-	}
-	found := findBox(r.product.files)
-	r.build.Type = cmp.Or(r.config.typ, typeOf(r.product, r.config.PackerBuilderType, found.err == nil))
+// identify says of what type the product is and where its images are, which takes no file to be
+// readable but a box.
+func (r *recording) identify() foundBox {
+	box := findBox(r.product.files)
+	r.build.Type = cmp.Or(r.config.typ, typeOf(r.product, r.config.PackerBuilderType, box.err == nil))
+	r.build.Images = r.images()
+	return box
+}
+
+// describe says what else the product is as a build of the registry, and which files are to be uploaded.
+func (r *recording) describe(box foundBox) error {
 	if r.build.Type == "" {
 		return errNothing
 	}
-	r.build.Images = r.images()
+	r.build.Component, r.build.Architecture = r.config.component, r.config.Architecture
+	r.build.Metadata, r.build.Provenance = r.metadata(), r.provenance()
 	files := r.product.files
 	switch {
 	case r.build.Type == registry.VagrantBox:
-		if found.err != nil {
-			return found.err
+		if box.err != nil {
+			return box.err
 		}
-		files = []string{found.path}
-		r.build.Provider = found.info.Provider
-		r.build.Architecture = cmp.Or(r.build.Architecture, found.info.Architecture)
-	case found.path != "" && found.err != nil:
-		r.ui.say("%v; it is recorded as a plain file", found.err)
+		files = []string{box.path}
+		for _, note := range localfiles.DescribeBox(&r.build, box.info) {
+			r.ui.say("%s: %s", box.path, note)
+		}
+	case box.path != "" && box.err != nil:
+		r.ui.say("%v; it is recorded as a plain file", box.err)
 	}
 	if r.config.Files.False() {
 		if len(files) > 0 && len(r.build.Images) == 0 {
@@ -55,6 +62,7 @@ func (r *recording) describe() error {
 		}
 		return fmt.Errorf("the builder (%s) gives neither an image nor a file that could be recorded as %s", r.product.builderID, r.build.Type)
 	}
+	r.described = true
 	return nil
 }
 
@@ -112,6 +120,9 @@ func (r *recording) registryImages() []registry.Image {
 		if r.build.Type == "qemu.image" {
 			image.Provider = "qemu" // whose plugin calls itself transcend.qemu in older releases
 		}
+		if r.build.Type == "qemu.image" || r.product.builderID == "packer.file" {
+			image.Region = "" // a directory of this machine is no place to look for an image
+		}
 		images = append(images, image)
 	}
 	return images
@@ -149,54 +160,67 @@ func providerName(name string) string {
 // metadata is what the template says, without what cannot or must not be recorded. That shows only
 // now: the values may come from the build.
 func (r *recording) metadata() registry.Metadata {
-	kept := registry.Metadata{}
-	for key, value := range r.config.Metadata {
-		if why := r.unfit(key, value); why != "" {
-			r.ui.fail("metadata[%q] is left out: %s.", key, why)
-			continue
-		}
-		kept[key] = value
-	}
-	return kept
-}
-
-// unfit says why an entry cannot be recorded, or "".
-func (r *recording) unfit(key, value string) string {
-	if problems := registry.CheckMetadata("", registry.Metadata{key: value}); len(problems) > 0 {
-		return problems[0].Message
-	}
-	if unknown(value) {
-		return fmt.Sprintf("Packer did not fill in all of %q; this builder has no such build value", value)
-	}
-	if name := r.config.sensitive(value); name != "" {
-		return fmt.Sprintf("it holds the value of the sensitive variable %q", name)
-	}
-	if secret := secretOf(r.product.generated, value); secret != "" {
-		return "it holds the build's " + secret
-	}
-	return ""
+	return r.fitting(r.config.Metadata, func(key, why string) {
+		r.ui.fail("metadata[%q] is left out: %s.", key, why)
+	})
 }
 
 // recordable returns what of some values the registry takes. The rest is told in the log: it comes
 // from a builder, and is no reason to lose the build.
 func (r *recording) recordable(what string, values map[string]string) registry.Metadata {
+	given := maps.Clone(values)
+	maps.DeleteFunc(given, func(_, value string) bool { return value == "" })
+	return r.fitting(given, func(key, why string) {
+		log.Printf("[WARN] %s %q is not recorded: %s", what, key, why)
+	})
+}
+
+// fitting keeps the entries that can be recorded, nil if there are none. leftOut is told why the others
+// cannot; of too many, the last by name are left out.
+func (r *recording) fitting(values map[string]string, leftOut func(key, why string)) registry.Metadata {
 	kept := registry.Metadata{}
-	for key, value := range values {
-		if value == "" {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if r.secretIn(key) != "" {
+			leftOut("…", "its name holds "+r.secretIn(key))
 			continue
 		}
-		if why := r.unfit(key, value); why != "" {
-			log.Printf("[WARN] %s %q is not recorded: %s", what, key, why)
+		if why := r.unfit(key, values[key]); why != "" {
+			leftOut(key, why)
 			continue
 		}
-		kept[key] = value
-	}
-	if problems := registry.CheckMetadata(what, kept); len(problems) > 0 {
-		log.Printf("[WARN] no %s is recorded: %s", what, problems[0].Message) // too much in all
-		return nil
+		kept[key] = values[key]
+		if problems := registry.CheckMetadata("", kept); len(problems) > 0 {
+			delete(kept, key)
+			leftOut(key, "with it the whole "+problems[0].Message)
+		}
 	}
 	if len(kept) == 0 {
 		return nil
 	}
 	return kept
+}
+
+// unfit says why an entry cannot be recorded, or "". What may be secret is not repeated.
+func (r *recording) unfit(key, value string) string {
+	if secret := r.secretIn(value); secret != "" {
+		return "it holds " + secret
+	}
+	if problems := registry.CheckMetadata("", registry.Metadata{key: value}); len(problems) > 0 {
+		return problems[0].Message
+	}
+	if unknown(value) {
+		return fmt.Sprintf("Packer did not fill in all of %q; this builder has no such build value, or it is one that is not recorded", value)
+	}
+	return ""
+}
+
+// secretIn names the secret that a text holds, or is "".
+func (r *recording) secretIn(text string) string {
+	if name := r.config.sensitive(text); name != "" {
+		return fmt.Sprintf("the value of the sensitive variable %q", name)
+	}
+	if name := secretOf(r.product.generated, text); name != "" {
+		return "the build's " + name
+	}
+	return ""
 }

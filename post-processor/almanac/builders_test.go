@@ -32,6 +32,7 @@ func TestBuilders(t *testing.T) {
 	file := func(name string) string { return write(t, "content of "+name, dir, name) }
 	goodBox := makeBox(t, filepath.Join(dir, "good.box"), "libvirt", "arm64")
 	otherBox := makeBox(t, filepath.Join(dir, "other.box"), "libvirt", "")
+	oddBox := makeBox(t, filepath.Join(dir, "odd.box"), "libvirt", "x86 64")
 	badBox := write(t, "no box", dir, "bad.box")
 	disks := filepath.Join(dir, "disks")
 	write(t, "disk", disks, "sda.qcow2")
@@ -66,7 +67,7 @@ func TestBuilders(t *testing.T) {
 		{name: "vsphere with exported files", product: product{builderID: "jetbrains.vsphere", id: "vm", files: []string{file("vm.ovf")}, state: map[string]any{stateImages: image("vsphere", "dc1", "vm", "", decoded{})}},
 			want: "vsphere.image | vsphere/dc1/vm | vm.ovf"},
 		{name: "qemu", product: product{builderID: "transcend.qemu", id: "VM", files: []string{file("packer-app")}, state: map[string]any{stateImages: image("transcend.qemu", "output-app", "packer-app", "", nil)}},
-			want: "qemu.image | qemu/output-app/packer-app | packer-app"},
+			want: "qemu.image | qemu//packer-app | packer-app"},
 		{name: "virtualbox", product: product{builderID: "mitchellh.virtualbox", id: "VM", files: []string{file("app.ovf"), file("app-disk001.vmdk")}}, want: "virtualbox.image | | app-disk001.vmdk app.ovf"},
 		{name: "vmware", product: product{builderID: "mitchellh.vmware", id: "VM", files: []string{file("app.vmx")}}, want: "vmware.image | | app.vmx"},
 		{name: "hyperv", product: product{builderID: "MSOpenTech.hyperv", id: "VM", files: []string{file("app.vhdx")}}, want: "hyperv.image | | app.vhdx"},
@@ -92,7 +93,15 @@ func TestBuilders(t *testing.T) {
 		{name: "unknown builder with a box", product: product{builderID: "x.y", files: []string{goodBox}}, want: "vagrant.box libvirt arm64 | | good.box"},
 		{name: "type from the template", product: product{builderID: "x.y", id: "1", files: []string{file("z.iso")}}, block: options{"artifact_type": "custom.image"}, want: "custom.image | | z.iso"},
 		{name: "architecture from the template", product: product{builderID: "vagrant", files: []string{otherBox}}, block: options{"architecture": "amd64"}, want: "vagrant.box libvirt amd64 | | other.box"},
-		{name: "files are not wanted", product: product{builderID: "transcend.qemu", files: []string{file("q")}, state: map[string]any{stateImages: image("qemu", "o", "q", "", nil)}}, block: options{"files": false}, want: "qemu.image | qemu/o/q |"},
+		{name: "architecture from the template and from the box", product: product{builderID: "vagrant", files: []string{goodBox}}, block: options{"architecture": "amd64"}, want: "vagrant.box libvirt arm64 | | good.box",
+			shows: "the architecture is arm64, as the box says of itself, and not amd64"},
+		{name: "a box with an architecture that is none", product: product{builderID: "vagrant", files: []string{oddBox}}, want: "vagrant.box libvirt | | odd.box", shows: "what the box says of its architecture is left out"},
+		{name: "a box that is listed twice", product: product{builderID: "vagrant", files: []string{goodBox, dir + "/./good.box"}}, want: "vagrant.box libvirt arm64 | | good.box"},
+		{name: "a file that is listed twice", product: product{builderID: "packer.file", files: []string{file("twice"), file("twice")}}, want: "archive | | twice"},
+		{name: "a directory on this machine as region", product: product{builderID: "packer.file", files: []string{file("f.img")}, state: map[string]any{stateImages: image("packer.file", "/tmp/out", "f.img", "", nil)}}, block: options{"artifact_type": "custom.image"},
+			want: "custom.image | packer.file//f.img | f.img"},
+		{name: "more files than a build can have", product: product{builderID: "x.y", files: make1001()}, shows: "there are 1001 files; a build has at most 1000"},
+		{name: "files are not wanted", product: product{builderID: "transcend.qemu", files: []string{file("q")}, state: map[string]any{stateImages: image("qemu", "o", "q", "", nil)}}, block: options{"files": false}, want: "qemu.image | qemu//q |"},
 		{name: "files are not wanted and there is nothing else", product: product{builderID: "packer.file", files: []string{file("q")}}, block: options{"files": "false"}, shows: "files is false; leave that out"},
 		{name: "a file that is gone", product: product{builderID: "packer.file", files: []string{filepath.Join(dir, "gone")}}, shows: "gone: no such file"},
 		{name: "null", product: product{builderID: "fnoeding.null", id: "Null", state: map[string]any{stateImages: image("null", "null", "Null", "null", nil), stateGenerated: decoded{"ID": "Null"}}}, shows: "Nothing to record"},
@@ -127,6 +136,14 @@ func TestBuilders(t *testing.T) {
 			}
 		})
 	}
+}
+
+func make1001() []string {
+	var files []string
+	for i := range 1001 {
+		files = append(files, fmt.Sprint("no-such-file-", i))
+	}
+	return files
 }
 
 // recorded is the one build that a server has, as "type provider architecture | images | files"; ""

@@ -24,14 +24,20 @@ func TestThePrintedCommandRecordsTheBuild(t *testing.T) {
 	}
 	dir := filepath.Join(t.TempDir(), "it's a site")
 	write(t, "<html>", dir, "index.html")
+	odd := t.TempDir()
+	vm := &product{builderID: "jetbrains.vsphere", id: "vm", files: []string{write(t, "ovf", odd, "vm.ovf")}, state: map[string]any{stateImages: image("vsphere", "/dc1/host 5%", "folder/vm", "", nil)}}
 	for _, c := range []struct {
 		name    string
 		product *product
 		want    string
 	}{
-		{"an AMI", ami(), "amazon.image | aws/eu-west-1/ami-1 |"},
+		{"an AMI", ami(), "amazon.image i386 | aws/eu-west-1/ami-1 |"},
 		{"a box", &product{builderID: "vagrant", files: []string{makeBox(t, filepath.Join(t.TempDir(), "a.box"), "libvirt", "amd64")}}, "vagrant.box libvirt amd64 | | a.box"},
-		{"a directory", &product{builderID: "packer.post-processor.artifice", files: []string{dir}}, "archive | | it's a site.tar.gz"},
+		{"a box that does not say its architecture", &product{builderID: "vagrant", files: []string{makeBox(t, filepath.Join(t.TempDir(), "b.box"), "libvirt", "")}}, "vagrant.box libvirt i386 | | b.box"},
+		{"files with the same base name", &product{builderID: "packer.file", files: []string{write(t, "1", odd, "a", "x.txt"), write(t, "2", odd, "b", "x.txt")}}, "archive i386 | | a/x.txt b/x.txt"},
+		{"a file with a name that not all systems have", &product{builderID: "packer.file", files: []string{write(t, "1", odd, "a:b.txt")}}, "archive i386 | | a-b.txt"},
+		{"a region that is a path", vm, "vsphere.image i386 | vsphere/%2Fdc1%2Fhost 5%25/folder/vm | vm.ovf"},
+		{"a directory", &product{builderID: "packer.post-processor.artifice", files: []string{dir}}, "archive i386 | | it's a site.tar.gz"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := servertest.New(t)
@@ -46,7 +52,7 @@ func TestThePrintedCommandRecordsTheBuild(t *testing.T) {
 				return true
 			}
 			shown := record(t, options{
-				"artifact": "cargomedia/app", "retry_timeout": "50ms", "version": "2.0.0", "channels": "staging", "expect": "x.app",
+				"artifact": "cargomedia/app", "retry_timeout": "50ms", "version": "2.0.0", "channels": "staging", "expect": "x.app", "architecture": "i386",
 				"metadata": decoded{"note": "it's \"$HOME\"\nand more"},
 			}, core("x", "app"), c.product)
 			_, command, ok := strings.Cut(shown, "\n\n    ")

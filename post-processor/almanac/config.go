@@ -51,14 +51,15 @@ type Config struct {
 	// The name of the build within its version. Defaults to the source, such as `amazon-ebs.app`.
 	// Set it when a template uses one source twice: `"${source.type}.${source.name}"`.
 	Component string `mapstructure:"component"`
-	// The architecture of the build, such as `x86_64` or `arm64`. Defaults to what a Vagrant box says
-	// of itself, and is else left out.
+	// The architecture of the build, such as `x86_64` or `arm64`. What a Vagrant box says of itself
+	// wins over it; without either it is left out.
 	Architecture string `mapstructure:"architecture"`
 	// What tells this run from others: all builds with the same fingerprint go to the same version.
 	// Defaults to the environment variable `ALMANAC_FINGERPRINT`, and then to the id that Packer gives each run.
 	Fingerprint string `mapstructure:"fingerprint"`
 	// How long to keep trying when the registry does not answer at the end of a build, such as `30s`
-	// or `5m`. Defaults to `2m`. When it has passed, the build is kept and not recorded.
+	// or `5m`. Defaults to `2m`, as does `0s`. When it has passed, and an upload got no further meanwhile, the
+	// build is kept and not recorded. One call, or one pause of an upload, may take a minute more.
 	RetryTimeout time.Duration `mapstructure:"retry_timeout"`
 	// A block that writes a Terraform file once the version is complete; see [below](#terraform).
 	Terraform *TerraformConfig `mapstructure:"terraform"`
@@ -80,18 +81,22 @@ type TerraformConfig struct {
 	Force bool `mapstructure:"force"`
 }
 
-// decode reads the configuration as Packer handed it over. data are the values of a build for
+// decode reads the configuration as Packer handed it over. generated are the values of a build for
 // {{build `…`}} and {{.…}} in JSON templates; nil before there are any. raws are left as they are, to
-// be decoded again.
-func decode(raws []any, data map[string]any) (Config, error) {
-	var c Config
-	raws = slices.Clone(raws)
-	if err := config.Decode(&c, &config.DecodeOpts{
-		PluginType: "almanac", Interpolate: true, InterpolateContext: &interpolate.Context{Data: templateData(raws, data)},
-	}, raws...); err != nil {
-		return c, err
+// be decoded again: the text that a template was filled in with is no template.
+func decode(raws []any, generated map[string]any) (Config, error) {
+	placeholders, raws := config.DetectContextData(raws...)
+	rest := make([]any, len(raws))
+	for i, raw := range raws {
+		rest[i] = normalize(raw) // a copy at every depth: the decoder writes into nested maps
 	}
-	return c, nil
+	var c Config
+	err := config.Decode(&c, &config.DecodeOpts{
+		PluginType: "almanac", Interpolate: true,
+		InterpolateContext: &interpolate.Context{Data: templateData(rest, placeholders, generated)},
+		InterpolateFilter:  &interpolate.RenderFilter{Exclude: []string{common.UserVariablesConfigKey}}, // values, not templates
+	}, rest...)
+	return c, err
 }
 
 // isHCL2 says whether a configuration comes from an HCL2 template.
@@ -99,18 +104,54 @@ func isHCL2(raws []any) bool {
 	return slices.ContainsFunc(raws, func(raw any) bool { _, ok := raw.(cty.Value); return ok })
 }
 
-// templateData joins what a JSON template can name: the build's name and type, and the values of the
-// build or, before there are any, Packer's placeholders for them.
-func templateData(raws []any, data map[string]any) map[string]any {
-	all := map[string]any{}
-	if placeholders, _ := config.DetectContextData(raws...); placeholders != nil {
-		for key, value := range placeholders {
-			all[fmt.Sprint(key)] = value
+// templateData is all that a template can name: the build's name and type and, in JSON templates, those
+// values of the build that may be recorded or, before there are any, Packer's placeholders for them. The
+// others are kept out because a template can change a secret so that nobody would recognize it. In HCL2
+// templates Packer fills in build.….
+func templateData(raws []any, placeholders map[any]any, generated map[string]any) map[string]any {
+	data := map[string]any{}
+	if ctx, err := config.DetectContext(raws...); err == nil {
+		data["BuildName"], data["BuilderType"] = ctx.BuildName, ctx.BuildType
+	}
+	if isHCL2(raws) {
+		return data
+	}
+	for key, value := range placeholders {
+		if _, ok := recordedValues[fmt.Sprint(key)]; !ok {
+			continue
+		}
+		if generated != nil {
+			value = unknownValue
+		}
+		data[fmt.Sprint(key)] = value
+	}
+	for key, value := range usableValues(generated) {
+		data[key] = value
+	}
+	return data
+}
+
+// withoutMetadata is the same configuration without metadata.
+func withoutMetadata(raws []any) []any {
+	const key = "metadata"
+	raws = slices.Clone(raws)
+	for i, raw := range raws {
+		switch raw := raw.(type) {
+		case cty.Value:
+			if raw.Type().IsObjectType() && raw.Type().HasAttribute(key) {
+				values := raw.AsValueMap()
+				values[key] = cty.NullVal(raw.Type().AttributeType(key))
+				raws[i] = cty.ObjectVal(values)
+			}
+		case map[string]any:
+			c := maps.Clone(raw)
+			delete(c, key)
+			raws[i] = c
+		case map[any]any:
+			c := maps.Clone(raw)
+			delete(c, key)
+			raws[i] = c
 		}
 	}
-	maps.Copy(all, data)
-	if ctx, err := config.DetectContext(raws...); err == nil {
-		all["BuildName"], all["BuilderType"] = ctx.BuildName, ctx.BuildType
-	}
-	return all
+	return raws
 }

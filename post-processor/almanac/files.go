@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"path"
-	"path/filepath"
-	"strings"
-	"unicode"
+	"time"
 
-	"github.com/cargomedia/packer-plugin-almanac/internal/archive"
+	"github.com/cargomedia/packer-plugin-almanac/internal/localfiles"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/registry/client"
 )
@@ -20,151 +18,94 @@ const trackedSize = 1 << 20
 
 // upload is one file of the artifact on its way into the registry.
 type upload struct {
-	path string // as the artifact has it
-	dir  bool   // it is a directory, which is packed
-	size int64  // bytes; unknown for a directory
-	name string // in the registry
-	file registry.File
+	localfiles.File
+	sent registry.File
 }
 
-// planUploads looks at all files and gives each a name of its own: its base name, or its path from
-// the directory that all have in common where base names collide. It reports all that is wrong.
+// planUploads looks at all files and names them. It reports all that is wrong.
 func planUploads(paths []string) ([]upload, error) {
+	files, wrong := localfiles.Plan(paths)
+	if len(wrong) > 0 {
+		return nil, fmt.Errorf("the artifact's files cannot be recorded: %w", errors.Join(wrong...))
+	}
 	var uploads []upload
-	var wrong []error
-	for _, p := range paths {
-		stat, err := os.Stat(p)
-		switch {
-		case err != nil:
-			wrong = append(wrong, fmt.Errorf("the artifact's file cannot be read: %w", err))
-		case stat.IsDir():
-			uploads = append(uploads, upload{path: p, dir: true})
-		case stat.Mode().IsRegular():
-			uploads = append(uploads, upload{path: p, size: stat.Size()})
-		default:
-			wrong = append(wrong, fmt.Errorf("the artifact's file %s is neither a file nor a directory", p))
-		}
-	}
-	if err := errors.Join(wrong...); err != nil {
-		return nil, err
-	}
-	base := func(u upload) string { return filepath.Base(absolute(u.path)) }
-	if !nameUploads(uploads, base) {
-		root := commonDir(uploads)
-		relative := func(u upload) string {
-			if rel, err := filepath.Rel(root, absolute(u.path)); err == nil {
-				return rel
-			}
-			return absolute(u.path)
-		}
-		if !nameUploads(uploads, relative) {
-			return nil, errors.New("two of the artifact's files have the same name but for upper and lower case")
-		}
-	}
-	for _, u := range uploads {
-		if err := registry.CheckFileName(u.name); err != nil {
-			return nil, err
-		}
+	for _, f := range files {
+		uploads = append(uploads, upload{File: f})
 	}
 	return uploads, nil
-}
-
-// nameUploads names all uploads and says whether the names differ, as they must, in more than case.
-func nameUploads(uploads []upload, name func(upload) string) bool {
-	seen := map[string]bool{}
-	for i, u := range uploads {
-		n := fileName(name(u))
-		if u.dir {
-			n += ".tar.gz"
-		}
-		uploads[i].name = n
-		seen[strings.ToLower(n)] = true
-	}
-	return len(seen) == len(uploads)
-}
-
-// fileName gives a path the form of a name in the registry: slashes, and nothing that some operating
-// system could not unpack.
-func fileName(p string) string {
-	slashed := strings.Map(func(r rune) rune {
-		if r == '\\' || r == ':' || unicode.IsControl(r) {
-			return '-'
-		}
-		return r
-	}, strings.ToValidUTF8(filepath.ToSlash(p), "-"))
-	return strings.TrimPrefix(path.Clean("/"+slashed), "/")
-}
-
-func absolute(p string) string {
-	if abs, err := filepath.Abs(p); err == nil {
-		return abs
-	}
-	return filepath.Clean(p)
-}
-
-// commonDir is the deepest directory that all uploads are below.
-func commonDir(uploads []upload) string {
-	common := filepath.Dir(absolute(uploads[0].path))
-	for _, u := range uploads[1:] {
-		for {
-			rel, err := filepath.Rel(common, absolute(u.path))
-			if err == nil && rel != "." && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
-				break
-			}
-			parent := filepath.Dir(common)
-			if parent == common {
-				return common
-			}
-			common = parent
-		}
-	}
-	return common
 }
 
 // upload sends all files. Those that the registry has already are not sent again.
 func (r *recording) upload(ctx context.Context, c *client.Client) error {
 	for i := range r.uploads {
 		u := &r.uploads[i]
-		var err error
-		if u.dir {
-			r.ui.say("Packing %s as %s", u.path, u.name)
-			err = r.sendDir(ctx, c, u)
-		} else {
-			err = r.send(ctx, c, u, u.path)
+		if u.Dir {
+			r.ui.say("Packing %s as %s", u.Path, u.Name)
 		}
+		err := u.Use(ctx, func(path string) error { return r.send(ctx, c, u, path) })
 		if err != nil {
-			return fmt.Errorf("uploading %s: %w", u.path, err)
+			return fmt.Errorf("uploading %s: %w", u.Path, err)
 		}
 	}
 	return nil
 }
 
+// send sends one file, and gives it up when nothing more of it is taken for a while.
 func (r *recording) send(ctx context.Context, c *client.Client, u *upload, path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	stat, err := f.Stat()
+	if err != nil {
+		return err
+	}
 	var track client.Track
-	if u.size >= trackedSize {
-		r.ui.say("Uploading %s", u.name)
+	if stat.Size() >= trackedSize {
+		r.ui.say("Uploading %s", u.Name)
 		track = r.ui.TrackProgress
 	}
-	var err error
-	u.file, err = c.UploadFile(ctx, string(r.config.artifact), path, u.name, track)
+	watched, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	timer := time.AfterFunc(r.limit(), func() { cancel(errSilent) })
+	defer timer.Stop()
+	u.sent, err = c.Upload(watched, string(r.config.artifact), u.Name, &advancing{File: f, further: func() { timer.Reset(r.limit()) }}, track)
+	if err != nil && context.Cause(watched) == errSilent {
+		return registry.Errorf(registry.Unavailable, "the registry at %s took nothing more of it for %s", c.Address(), r.limit())
+	}
 	return err
 }
 
-// sendDir packs a directory into a temporary file and sends that.
-func (r *recording) sendDir(ctx context.Context, c *client.Client, u *upload) (err error) {
-	packed, err := os.CreateTemp("", "almanac-*.tar.gz")
-	if err != nil {
-		return err
+var errSilent = errors.New("the registry is silent")
+
+// advancing is a file that tells when it is read further than ever before. What is read again, because
+// a connection broke, is no progress; the first pass, which is for the digest, and the second are each on their own.
+type advancing struct {
+	*os.File
+	further      func()
+	at, furthest int64
+	hashed       bool
+}
+
+func (a *advancing) Read(b []byte) (int, error) {
+	n, err := a.File.Read(b)
+	a.at += int64(n)
+	if a.at > a.furthest {
+		a.furthest = a.at
+		a.further()
 	}
-	defer func() { err = errors.Join(err, os.Remove(packed.Name())) }()
-	err = archive.Pack(ctx, packed, u.path)
-	if err = errors.Join(err, packed.Close()); err != nil {
-		return err
+	if err == io.EOF && !a.hashed {
+		a.hashed, a.furthest = true, 0
+		a.further()
 	}
-	stat, err := os.Stat(packed.Name())
-	if err != nil {
-		return err
+	return n, err
+}
+
+func (a *advancing) Seek(offset int64, whence int) (int64, error) {
+	at, err := a.File.Seek(offset, whence)
+	if err == nil {
+		a.at = at
 	}
-	u.size = stat.Size()
-	return r.send(ctx, c, u, packed.Name())
+	return at, err
 }

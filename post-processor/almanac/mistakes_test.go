@@ -149,3 +149,22 @@ func TestGoodConfigurations(t *testing.T) {
 		})
 	}
 }
+
+func TestTheAddressIsNotAskedForAConfigurationThatCannotBeRead(t *testing.T) {
+	s := servertest.New(t)
+	environment(t, s, s.Token(t, "packer", "publish"))
+	t.Setenv("ALMANAC_ADDR", "http://127.0.0.1:1")
+	got := configure(options{"artifact": "cargomedia/app", "retry_timeout": "soon"}, core("amazon-ebs", "app"))
+	if !strings.Contains(got, "soon") || strings.Contains(got, "127.0.0.1") {
+		t.Errorf("got %q, want the one mistake", got)
+	}
+}
+
+func TestANameThatDiffersInCaseIsTheArtifactsMistake(t *testing.T) {
+	s := servertest.New(t)
+	environment(t, s, s.Token(t, "packer", "publish"))
+	record(t, options{"artifact": "cargomedia/app"}, core("amazon-ebs", "app"), ami())
+	if got := configure(options{"artifact": "cargomedia/App"}, core("amazon-ebs", "app")); !strings.Contains(got, "* artifact: ") || strings.Contains(got, "* address: ") {
+		t.Errorf("got %q, want a mistake of the artifact", got)
+	}
+}

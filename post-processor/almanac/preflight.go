@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log"
+	"slices"
 	"time"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
@@ -38,7 +39,7 @@ func (p *prepared) preflight() {
 	}
 	p.checkAccess(access)
 	if access.Read && access.Exists {
-		p.checkVersionIsFree(ctx, c)
+		p.checkRun(ctx, c)
 	}
 }
 
@@ -62,6 +63,8 @@ func (p *prepared) refused(err error) {
 		p.fail("token", "the registry at %s does not accept it: %s; give a token that is in force", p.Address, e.Msg)
 	case registry.Forbidden:
 		p.fail("token", "%s", e.Msg)
+	case registry.Conflict:
+		p.fail("artifact", "%s", e.Msg)
 	case registry.Invalid:
 		if len(e.Fields) == 0 {
 			p.fail("artifact", "%s", e.Msg)
@@ -89,9 +92,36 @@ func (p *prepared) checkAccess(a registry.Access) {
 	}
 }
 
-// checkVersionIsFree refuses a version that another run made: it cannot be made again.
+// checkRun compares the configuration with what is recorded of the run already, and refuses a version
+// that another run made: neither can be changed any more.
+func (p *prepared) checkRun(ctx context.Context, c *client.Client) {
+	if unknown(p.Fingerprint) || registry.CheckFingerprint(p.Fingerprint) != nil {
+		return
+	}
+	v, err := c.Version(ctx, string(p.artifact), "fingerprint:"+p.Fingerprint)
+	switch {
+	case registry.KindOf(err) == registry.NotFound:
+		p.checkVersionIsFree(ctx, c)
+		return
+	case err != nil:
+		p.refused(err)
+		return
+	}
+	if p.Version != "" && !unknown(p.Version) && p.Version != v.Version {
+		p.fail("version", "is %s, and the run %s is recorded as %s already; leave it out, or give the run another fingerprint", p.Version, p.Fingerprint, v.Version)
+	}
+	if expect := slices.Sorted(slices.Values(p.Expect)); len(expect) > 0 && !slices.ContainsFunc(expect, unknown) && !slices.Equal(expect, v.Expect) {
+		p.fail("expect", "is %q, and the run %s is recorded with %q already; give that, leave it out, or give the run another fingerprint", expect, p.Fingerprint, v.Expect)
+	}
+	if slices.ContainsFunc(v.Builds, func(b registry.Build) bool { return b.Component == p.component }) {
+		log.Printf("[WARN] %s of the run %s is recorded already, as %s %s: unless this build makes the very same, it will be refused as a conflict; give it another fingerprint",
+			p.component, p.Fingerprint, p.artifact, v.Version)
+	}
+}
+
+// checkVersionIsFree refuses a version that another run made.
 func (p *prepared) checkVersionIsFree(ctx context.Context, c *client.Client) {
-	if p.Version == "" || unknown(p.Version) || registry.CheckSemver(p.Version) != nil || p.Fingerprint == "" || unknown(p.Fingerprint) {
+	if p.Version == "" || unknown(p.Version) || registry.CheckSemver(p.Version) != nil {
 		return
 	}
 	taken, err := c.Version(ctx, string(p.artifact), p.Version)
@@ -99,7 +129,7 @@ func (p *prepared) checkVersionIsFree(ctx context.Context, c *client.Client) {
 	case registry.KindOf(err) == registry.NotFound:
 	case err != nil:
 		p.refused(err)
-	case taken.Fingerprint != p.Fingerprint:
+	default:
 		p.fail("version", "%s of %s is taken by number %d, made by the run %s; choose another version, leave it out, or set fingerprint to that run to add to it",
 			p.Version, p.artifact, taken.Number, taken.Fingerprint)
 	}

@@ -19,9 +19,12 @@ import (
 
 const defaultRetryTimeout = 2 * time.Minute
 
+// unknownValue is what Packer puts in the place of a value that only a build has.
+const unknownValue = "<unknown>"
+
 // unknown says whether a value still holds a placeholder: Packer fills it in once there is a build.
 func unknown(s string) bool {
-	return strings.Contains(s, "<unknown>") || strings.Contains(s, "<no value>") || strings.Contains(s, "{{.")
+	return strings.Contains(s, unknownValue) || strings.Contains(s, "<no value>") || strings.Contains(s, "{{.")
 }
 
 // prepared is a configuration with its defaults, and all that is wrong with it.
@@ -31,11 +34,27 @@ type prepared struct {
 	typ       registry.Type         // empty unless the template says it
 	component string
 	mistakes  []error
+	// undecoded is set when the configuration could not be read: nothing else of it can be relied on.
+	undecoded error
+	built     *built // nil before there is a build
+}
+
+// built is what is known once there is a build.
+type built struct {
+	generated map[string]any
+	// before are the names that the configuration had before. What is among them is none of the build's
+	// secrets, even where it looks like one: a password such as "vagrant".
+	before []string
+}
+
+// names are the texts by which a build is recorded.
+func (p *prepared) names() []string {
+	return slices.Concat([]string{p.Artifact, p.Version, p.component, p.Fingerprint, p.Architecture}, p.Channels, p.Expect)
 }
 
 // fail records a mistake: what is wrong with a field, and what would be right.
 func (p *prepared) fail(field, format string, args ...any) {
-	p.mistakes = append(p.mistakes, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, args...)))
+	p.mistakes = append(p.mistakes, fmt.Errorf("%s: %s", field, packersdk.LogSecretFilter.FilterString(fmt.Sprintf(format, args...))))
 }
 
 // check records err, if any, for a field.
@@ -46,15 +65,28 @@ func (p *prepared) check(field string, err error) {
 }
 
 // prepare decodes a configuration, fills in defaults and checks all that can be checked without the
-// registry. Values that a build has yet to fill in are not mistakes unless final is set.
-func prepare(raws []any, data map[string]any, final bool) prepared {
-	c, err := decode(raws, data)
-	p := prepared{Config: c}
+// registry. Values that a build has yet to fill in are not mistakes unless there is one.
+func prepare(raws []any, b *built) prepared {
+	p := prepared{built: b}
+	var generated map[string]any
+	final := b != nil
+	if final {
+		generated = b.generated
+	}
+	var err error
+	p.Config, err = decode(raws, generated)
 	if err != nil {
 		// Unknown keys are found when all else is decoded. After any other error the rest of the
 		// configuration may be missing, so that nothing more can be said of it.
 		unknownKeys, ok := errors.AsType[*multierror.Error](err)
 		if !ok {
+			if strings.Contains(err.Error(), "couldnt find") {
+				err = fmt.Errorf("%w; the build values that can be used are %s", err, strings.Join(slices.Sorted(maps.Keys(recordedValues)), ", "))
+			}
+			if name := secretOf(generated, err.Error()); name != "" {
+				err = fmt.Errorf("what is wrong holds the build's %s, so that no more is said of it", name)
+			}
+			p.undecoded = err
 			p.mistakes = append(p.mistakes, err)
 			return p
 		}
@@ -75,7 +107,7 @@ func prepare(raws []any, data map[string]any, final bool) prepared {
 
 func (p *prepared) defaults(hcl2 bool) {
 	p.Address = cmp.Or(p.Address, os.Getenv(client.EnvAddress), client.DefaultAddress)
-	p.Token = cmp.Or(p.Token, os.Getenv(client.EnvToken))
+	p.Token = cmp.Or(strings.TrimSpace(p.Token), strings.TrimSpace(os.Getenv(client.EnvToken)))
 	packersdk.LogSecretFilter.Set(p.Token)
 	p.Fingerprint = cmp.Or(p.Fingerprint, os.Getenv("ALMANAC_FINGERPRINT"), os.Getenv("PACKER_RUN_UUID"))
 	p.RetryTimeout = cmp.Or(p.RetryTimeout, defaultRetryTimeout)
@@ -89,8 +121,19 @@ func (p *prepared) defaults(hcl2 bool) {
 	}
 }
 
-// known says whether a value can be checked. A placeholder that is left at the end is a mistake.
+// known says whether a value can be checked, and shown. A placeholder that is left at the end is a
+// mistake, and a secret always is: names can be read by everybody who may read the artifact.
 func (p *prepared) known(field, value string, final bool) bool {
+	if name := p.sensitive(value); name == "token" || name != "" && slices.Contains([]string{"component", "architecture", "fingerprint"}, field) {
+		p.fail(field, "holds the value of the sensitive variable %q; it can be read by everybody who may read the artifact, so choose another", name)
+		return false
+	}
+	if final && !slices.Contains(p.built.before, value) {
+		if name := secretOf(p.built.generated, value); name != "" {
+			p.fail(field, "holds the build's %s; it can be read by everybody who may read the artifact, so choose another", name)
+			return false
+		}
+	}
 	if !unknown(value) {
 		return true
 	}
@@ -115,7 +158,7 @@ func (p *prepared) checkNames(final bool) {
 	if p.Version != "" && p.known("version", p.Version, final) {
 		p.check("version", registry.CheckSemver(p.Version))
 	}
-	if p.known("component", p.component, final) {
+	if p.Component == "" || p.known("component", p.component, final) {
 		p.check("component", registry.CheckComponent(p.component))
 	}
 	switch {
@@ -156,11 +199,19 @@ func (p *prepared) checkLists(final bool) {
 
 // checkMetadata also keeps secrets out: what is recorded is there to be read.
 func (p *prepared) checkMetadata() {
-	for _, problem := range registry.CheckMetadata("metadata", p.Metadata) {
+	showable := registry.Metadata{}
+	for _, key := range slices.Sorted(maps.Keys(p.Metadata)) {
+		if name := p.sensitive(key); name != "" {
+			p.fail("metadata", "the name of an entry holds the value of the sensitive variable %q; leave it out", name)
+			continue
+		}
+		showable[key] = p.Metadata[key]
+	}
+	for _, problem := range registry.CheckMetadata("metadata", showable) {
 		p.fail(problem.Field, "%s", problem.Message)
 	}
-	for _, key := range slices.Sorted(maps.Keys(p.Metadata)) {
-		if name := p.sensitive(p.Metadata[key]); name != "" {
+	for _, key := range slices.Sorted(maps.Keys(showable)) {
+		if name := p.sensitive(showable[key]); name != "" {
 			p.fail(fmt.Sprintf("metadata[%q]", key), "holds the value of the sensitive variable %q; metadata can be read by everybody who may read the artifact, so leave it out", name)
 		}
 	}

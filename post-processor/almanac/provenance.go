@@ -9,8 +9,8 @@ import (
 	"github.com/cargomedia/packer-plugin-almanac/version"
 )
 
-// recordedValues are the values of generated_data that are recorded, and the names that they get.
-// Nothing else of it ever is: builders put keys and passwords there.
+// recordedValues are the values of generated_data that are recorded, and the names that they get. They
+// are also the only ones that a JSON template can name. Builders put keys and passwords there, too.
 var recordedValues = map[string]string{
 	"SourceAMI":             "source_ami",
 	"SourceAMIName":         "source_ami_name",
@@ -50,15 +50,30 @@ func (r *recording) provenance() registry.Metadata {
 		"build_name":      r.config.PackerBuildName,
 		"artifact_id":     r.product.id,
 	}
-	for from, to := range recordedValues {
-		switch value := r.product.generated[from].(type) {
-		case string:
-			values[to] = value
-		case []byte:
-			values[to] = string(value)
-		case bool, int64, uint64, float64:
-			values[to] = fmt.Sprint(value)
-		}
+	for from, value := range usableValues(r.product.generated) {
+		values[recordedValues[from]] = value
 	}
 	return r.recordable("provenance", values)
+}
+
+// usableValues are those of a build that may be recorded, as text.
+func usableValues(generated map[string]any) map[string]string {
+	values := map[string]string{}
+	for name := range recordedValues {
+		var text string
+		switch value := generated[name].(type) {
+		case string:
+			text = value
+		case []byte:
+			text = string(value)
+		case bool, int64, uint64, float64:
+			text = fmt.Sprint(value)
+		default:
+			continue
+		}
+		if secretOf(generated, text) == "" {
+			values[name] = text
+		}
+	}
+	return values
 }

@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
+	"github.com/cargomedia/packer-plugin-almanac/internal/localfiles"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/registry/client"
+	"github.com/cargomedia/packer-plugin-almanac/terraform/emit"
 )
 
 // say tells what was recorded, and where it can be found.
@@ -25,7 +25,7 @@ func (r *recording) say() {
 		r.ui.say("  %s: %s", place, image.ID)
 	}
 	for _, u := range r.uploads {
-		r.ui.say("  %s: %d bytes, sha256 %s", u.file.Name, u.file.Size, u.file.SHA256)
+		r.ui.say("  %s: %d bytes, sha256 %s", u.sent.Name, u.sent.Size, u.sent.SHA256)
 	}
 	for _, c := range rec.Channels {
 		if c.Points {
@@ -51,25 +51,46 @@ func (r *recording) notRecorded(err error) string {
 	if hint := r.hint(err); hint != "" {
 		fmt.Fprintf(&b, "What to do: %s\n", hint)
 	}
-	b.WriteString("What was built is kept.")
-	if r.build.Type == "" || len(r.build.Images)+len(r.uploads) == 0 {
+	b.WriteString("What was built is kept")
+	if !r.described {
+		// A command that records a part would only make a conflict of the whole.
+		r.listProduct(&b)
 		return b.String()
 	}
-	b.WriteString(" Record it by hand, with a token in the environment variable " + client.EnvToken + ":\n\n    ")
+	b.WriteString(". Record it by hand, with a token in the environment variable " + client.EnvToken + ":\n\n    ")
 	b.WriteString(r.command())
 	b.WriteString("\n")
 	return b.String()
 }
 
+// listProduct ends a sentence with what was built.
+func (r *recording) listProduct(b *strings.Builder) {
+	const most = 20
+	var things []string
+	for _, image := range r.build.Images {
+		things = append(things, image.String())
+	}
+	things = append(things, r.product.files...)
+	if len(things) == 0 {
+		b.WriteString(".")
+		return
+	}
+	b.WriteString("; once that is mended, `almanac publish` records it:\n\n")
+	for _, thing := range things[:min(most, len(things))] {
+		fmt.Fprintf(b, "    %s\n", thing)
+	}
+	if more := len(things) - most; more > 0 {
+		fmt.Fprintf(b, "    and %d more\n", more)
+	}
+}
+
 func (r *recording) hint(err error) string {
 	e, ok := errors.AsType[*registry.Error](err)
-	if !ok {
-		return ""
-	}
-	switch e.Kind {
-	case registry.Conflict:
-		return `if the template uses one source twice, set component = "${source.type}.${source.name}" so that each build has its own name`
-	case registry.Unavailable:
+	switch {
+	case !ok:
+	case e.Kind == registry.Conflict && slices.ContainsFunc(e.Fields, func(f registry.FieldError) bool { return strings.HasPrefix(f.Field, "build.") }):
+		return `if the template uses one source twice, set component = "${source.type}.${source.name}" so that each build has its own name; if an earlier run had the same fingerprint, give this one another`
+	case e.Kind == registry.Unavailable:
 		return "start the registry again, then run the command below; it can be run more than once"
 	}
 	return ""
@@ -80,7 +101,10 @@ func (r *recording) hint(err error) string {
 func (r *recording) command() string {
 	words := []string{"almanac", "publish", r.config.Artifact}
 	add := func(flag, value string) {
-		if value != "" {
+		switch {
+		case strings.HasPrefix(value, "-"):
+			words = append(words, flag+"="+value)
+		case value != "":
 			words = append(words, flag, value)
 		}
 	}
@@ -94,7 +118,7 @@ func (r *recording) command() string {
 		add("--image", image.String())
 	}
 	for _, u := range r.uploads {
-		add("--file", u.path)
+		add("--file", localfiles.Absolute(u.Path))
 	}
 	for _, key := range slices.Sorted(maps.Keys(r.build.Metadata)) {
 		add("--metadata", key+"="+r.build.Metadata[key])
@@ -106,21 +130,5 @@ func (r *recording) command() string {
 	for _, component := range r.config.Expect {
 		add("--expect", component)
 	}
-	for i, word := range words {
-		words[i] = shellQuote(word)
-	}
-	return strings.Join(words, " ")
+	return emit.ShellCommand(words)
 }
-
-var plainWord = regexp.MustCompile(`^[A-Za-z0-9_@%+=:,./-]+$`)
-
-// shellQuote makes one word of s for a POSIX shell.
-func shellQuote(s string) string {
-	if plainWord.MatchString(s) {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
-}
-
-// versionRef names the recorded version in a way that cannot come to mean another one.
-func (r *recording) versionRef() string { return strconv.FormatInt(r.receipt.Number, 10) }

@@ -3,6 +3,7 @@ package almanac
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -42,6 +43,8 @@ func (p *prepared) checkTerraform() {
 			p.fail("terraform.path", "the directory %s does not exist; make it first, or name another", dir)
 		} else if isDir(t.Path) {
 			p.fail("terraform.path", "%s is a directory; name a file in it, such as %s", t.Path, filepath.Join(t.Path, "app.tf"))
+		} else if !t.Force {
+			p.check("terraform.path", emit.CheckTarget(t.Path, p.artifact))
 		}
 	}
 }
@@ -85,7 +88,10 @@ func (r *recording) writeTerraform(ctx context.Context, c *client.Client) error 
 	if t.Component == "" {
 		question = registry.Question{Component: r.receipt.Component, Type: string(r.receipt.Type)}
 	}
-	resolution, err := c.Resolve(ctx, string(r.config.artifact), r.versionRef(), question)
+	ctx, cancel := context.WithTimeout(ctx, r.limit())
+	defer cancel()
+	// The number cannot come to mean another version.
+	resolution, err := c.Resolve(ctx, string(r.config.artifact), fmt.Sprint(r.receipt.Number), question)
 	if err != nil {
 		return err
 	}

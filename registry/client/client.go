@@ -16,6 +16,7 @@
 package client
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/http"
@@ -102,7 +103,7 @@ func New(o Options) (*Client, error) {
 	}
 	c := &Client{
 		address:   base,
-		userAgent: or(o.UserAgent, defaultUserAgent),
+		userAgent: cmp.Or(o.UserAgent, defaultUserAgent),
 		authorize: func(http.Header) {},
 		redact:    func(s string) string { return s },
 		log:       func(string, ...any) {},
@@ -126,18 +127,10 @@ func New(o Options) (*Client, error) {
 // Address returns the registry's address, without a trailing slash.
 func (c *Client) Address() string { return c.address }
 
-func or[T comparable](value, fallback T) T {
-	var zero T
-	if value == zero {
-		return fallback
-	}
-	return value
-}
-
 // parseAddress checks an address and returns it without trailing slash. Its errors do not repeat the
 // address: it may hold a password.
 func parseAddress(s string) (string, error) {
-	s = or(strings.TrimSpace(s), DefaultAddress)
+	s = cmp.Or(strings.TrimSpace(s), DefaultAddress)
 	scheme, _, _ := strings.Cut(s, "://")
 	if scheme = strings.ToLower(scheme); scheme != "http" && scheme != "https" {
 		return "", fmt.Errorf("must begin with http:// or https://, such as https://almanac.example.com or %s", DefaultAddress)
@@ -184,9 +177,9 @@ func (c *Client) newHTTP(given *http.Client) *http.Client {
 func (c *Client) newRetry(o Options) *retryablehttp.Client {
 	r := &retryablehttp.Client{
 		HTTPClient:   c.http,
-		RetryMax:     or(o.RetryMax, defaultRetryMax),
-		RetryWaitMin: or(o.RetryWaitMin, defaultWaitMin),
-		RetryWaitMax: or(o.RetryWaitMax, defaultWaitMax),
+		RetryMax:     cmp.Or(o.RetryMax, defaultRetryMax),
+		RetryWaitMin: cmp.Or(o.RetryWaitMin, defaultWaitMin),
+		RetryWaitMax: cmp.Or(o.RetryWaitMax, defaultWaitMax),
 		CheckRetry:   c.checkRetry,
 		Backoff:      backoff,
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,

@@ -17,10 +17,11 @@ import (
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
 
-// Download writes the bytes of a digest to a file at path. They are collected in path + ".partial",
-// where a later call goes on, and get their name when size and digest are right and they are safe on
-// the disk: no half file is ever there. A file at path that has the digest already is left as it is;
-// another is replaced. Only one process at a time may download to a path.
+// Download writes the bytes of a digest to a file at path. They are collected in a hidden file beside
+// it, .NAME.DIGEST.partial with the first 12 digits of the digest, where a later call goes on, and get
+// their name when size and digest are right and they are safe on the disk: no half file is ever there.
+// A file at path that has the digest already is left as it is; another is replaced. Only one process
+// at a time may download a digest to a path.
 //
 // NotFound: the registry has no such bytes, or the token may not read them. Invalid: path cannot be
 // written, or what was received has another digest; it is removed then.
@@ -32,7 +33,7 @@ func (c *Client) Download(ctx context.Context, digest registry.Digest, size int6
 	if size < 0 {
 		return registry.Errorf(registry.Invalid, "a file cannot have %d bytes", size)
 	}
-	d := &download{c: c, digest: want, size: size, path: path, partial: path + ".partial", track: track}
+	d := &download{c: c, digest: want, size: size, path: path, partial: partialPath(path, want), track: track}
 	there, err := d.isThere(ctx)
 	if there || err != nil {
 		return err
@@ -63,6 +64,18 @@ func (c *Client) Download(ctx context.Context, digest registry.Digest, size int6
 		return err
 	}
 	return d.finish()
+}
+
+// partialPath is where the bytes for a file are collected: a name that neither a file of the user
+// nor another download has.
+func partialPath(path string, digest registry.Digest) string {
+	dir, name := filepath.Split(path)
+	// File systems take 255 bytes.
+	const most = 200
+	if len(name) > most {
+		name = strings.ToValidUTF8(name[:most], "")
+	}
+	return filepath.Join(dir, "."+name+"."+string(digest[:12])+".partial")
 }
 
 var errWrongDigest = errors.New("wrong digest")
@@ -108,19 +121,30 @@ func (d *download) isThere(ctx context.Context) (bool, error) {
 	case info.Size() != d.size:
 		return false, nil
 	}
-	file, err := os.Open(d.path)
+	same, err := HasContent(ctx, d.path, d.digest, d.size)
+	if ctx.Err() != nil {
+		return false, d.c.stopped(ctx.Err(), nil)
+	}
+	// A file need not be readable to be replaced.
+	return same && err == nil, nil
+}
+
+// HasContent says whether a regular file has a size and a digest. Its errors are those of the file
+// system and of the context.
+func HasContent(ctx context.Context, path string, digest registry.Digest, size int64) (bool, error) {
+	file, err := os.Open(path)
 	if err != nil {
-		// It need not be readable to be replaced.
-		return false, nil
+		return false, err
 	}
 	defer file.Close()
-	h := newHash()
-	if _, err := hashAll(ctx, h, file); ctx.Err() != nil {
-		return false, d.c.stopped(ctx.Err(), nil)
-	} else if err != nil {
-		return false, nil
+	if info, err := file.Stat(); err != nil || info.Size() != size {
+		return false, err
 	}
-	return digestOf(h) == d.digest, nil
+	h := newHash()
+	if _, err := hashAll(ctx, h, file); err != nil {
+		return false, err
+	}
+	return digestOf(h) == digest, nil
 }
 
 // open opens the partial file and hashes what is in it.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -54,11 +55,14 @@ func (s *shelf) some(w http.ResponseWriter, r *http.Request, n int) {
 type target struct {
 	t    *testing.T
 	path string
-	p    progress
+	// hidden is where the bytes are collected.
+	hidden string
+	p      progress
 }
 
-func newTarget(t *testing.T) *target {
-	return &target{t: t, path: filepath.Join(t.TempDir(), "app.box")}
+func newTarget(t *testing.T, content []byte) *target {
+	dir := t.TempDir()
+	return &target{t: t, path: filepath.Join(dir, "app.box"), hidden: filepath.Join(dir, ".app.box."+string(digest(content)[:12])+".partial")}
 }
 
 func (to *target) download(s *shelf, want []byte) error {
@@ -72,7 +76,7 @@ func (to *target) download(s *shelf, want []byte) error {
 // has checks the content of the file and of its partial one; nil is that there is none.
 func (to *target) has(file, partial []byte) {
 	to.t.Helper()
-	for path, want := range map[string][]byte{to.path: file, to.path + ".partial": partial} {
+	for path, want := range map[string][]byte{to.path: file, to.hidden: partial} {
 		got, err := os.ReadFile(path)
 		switch {
 		case want == nil && !os.IsNotExist(err):
@@ -88,7 +92,7 @@ func (to *target) has(file, partial []byte) {
 
 func (to *target) partial(content []byte) {
 	to.t.Helper()
-	if err := os.WriteFile(to.path+".partial", content, 0o600); err != nil {
+	if err := os.WriteFile(to.hidden, content, 0o600); err != nil {
 		to.t.Fatal(err)
 	}
 }
@@ -96,7 +100,8 @@ func (to *target) partial(content []byte) {
 func TestDownloadGivesTheFileItsNameAtTheEnd(t *testing.T) {
 	for _, size := range []int{0, 1, 3 << 20} {
 		t.Run(fmt.Sprintf("%d bytes", size), func(t *testing.T) {
-			to, content := newTarget(t), pattern(size)
+			content := pattern(size)
+			to := newTarget(t, content)
 			if err := to.download(&shelf{content: content}, content); err != nil {
 				t.Fatal(err)
 			}
@@ -121,7 +126,7 @@ func TestDownloadGivesTheFileItsNameAtTheEnd(t *testing.T) {
 func TestDownloadResumes(t *testing.T) {
 	content := pattern(1 << 20)
 	t.Run("what an earlier call left", func(t *testing.T) {
-		to, s := newTarget(t), &shelf{content: content}
+		to, s := newTarget(t, content), &shelf{content: content}
 		to.partial(content[:1000])
 		if err := to.download(s, content); err != nil {
 			t.Fatal(err)
@@ -133,7 +138,7 @@ func TestDownloadResumes(t *testing.T) {
 		}
 	})
 	t.Run("nothing when an earlier call left all", func(t *testing.T) {
-		to, s := newTarget(t), &shelf{content: content}
+		to, s := newTarget(t, content), &shelf{content: content}
 		to.partial(content)
 		if err := to.download(s, content); err != nil {
 			t.Fatal(err)
@@ -144,7 +149,7 @@ func TestDownloadResumes(t *testing.T) {
 		}
 	})
 	t.Run("after cuts", func(t *testing.T) {
-		to, s := newTarget(t), &shelf{content: content}
+		to, s := newTarget(t, content), &shelf{content: content}
 		s.answer = func(n int, w http.ResponseWriter, r *http.Request) bool {
 			if n <= 20 {
 				s.some(w, r, 1000)
@@ -160,7 +165,7 @@ func TestDownloadResumes(t *testing.T) {
 		}
 	})
 	t.Run("from the start when the server knows no ranges", func(t *testing.T) {
-		to, s := newTarget(t), &shelf{content: content}
+		to, s := newTarget(t, content), &shelf{content: content}
 		s.answer = func(_ int, _ http.ResponseWriter, r *http.Request) bool { r.Header.Del("Range"); return false }
 		to.partial(content[:1000])
 		if err := to.download(s, content); err != nil {
@@ -171,7 +176,7 @@ func TestDownloadResumes(t *testing.T) {
 	})
 	t.Run("from the start when what was left is of another file", func(t *testing.T) {
 		for _, left := range [][]byte{[]byte("other"), make([]byte, len(content)), make([]byte, len(content)+1)} {
-			to, s := newTarget(t), &shelf{content: content}
+			to, s := newTarget(t, content), &shelf{content: content}
 			to.partial(left)
 			if err := to.download(s, content); err != nil {
 				t.Fatal(err)
@@ -180,7 +185,7 @@ func TestDownloadResumes(t *testing.T) {
 		}
 	})
 	t.Run("after a stall", func(t *testing.T) {
-		to, s := newTarget(t), &shelf{content: content}
+		to, s := newTarget(t, content), &shelf{content: content}
 		s.answer = func(n int, w http.ResponseWriter, r *http.Request) bool {
 			if n == 1 {
 				w.Header().Set("Content-Length", fmt.Sprint(len(content)))
@@ -203,7 +208,7 @@ func TestDownloadResumes(t *testing.T) {
 		}
 	})
 	t.Run("after a pause that the registry asks for", func(t *testing.T) {
-		to, s := newTarget(t), &shelf{content: content}
+		to, s := newTarget(t, content), &shelf{content: content}
 		s.answer = func(n int, w http.ResponseWriter, r *http.Request) bool {
 			if n <= 2 {
 				status(503, "Retry-After", "1")(w, r)
@@ -220,7 +225,7 @@ func TestDownloadResumes(t *testing.T) {
 func TestDownloadLeavesNoHalfFile(t *testing.T) {
 	content := pattern(1 << 20)
 	t.Run("when the registry hangs up again and again; what came is kept", func(t *testing.T) {
-		to, s := newTarget(t), &shelf{content: content}
+		to, s := newTarget(t, content), &shelf{content: content}
 		s.answer = func(n int, w http.ResponseWriter, r *http.Request) bool {
 			if n == 1 {
 				s.some(w, r, 1000)
@@ -234,7 +239,7 @@ func TestDownloadLeavesNoHalfFile(t *testing.T) {
 		}
 	})
 	t.Run("when the digest is wrong; what is there stays", func(t *testing.T) {
-		to, bad := newTarget(t), bytes.Clone(content)
+		to, bad := newTarget(t, content), bytes.Clone(content)
 		bad[77] ^= 1
 		if err := os.WriteFile(to.path, []byte("before"), 0o600); err != nil {
 			t.Fatal(err)
@@ -244,13 +249,13 @@ func TestDownloadLeavesNoHalfFile(t *testing.T) {
 	})
 	t.Run("when the size is wrong", func(t *testing.T) {
 		for _, other := range [][]byte{content[:1000], append(bytes.Clone(content), 1)} {
-			to := newTarget(t)
+			to := newTarget(t, content)
 			wantError(t, to.download(&shelf{content: other}, content), registry.Invalid, fmt.Sprintf("has %d bytes in the registry", len(other)))
 			to.has(nil, nil)
 		}
 	})
 	t.Run("when more comes than announced", func(t *testing.T) {
-		to, s := newTarget(t), &shelf{content: content}
+		to, s := newTarget(t, content), &shelf{content: content}
 		s.answer = func(_ int, w http.ResponseWriter, _ *http.Request) bool {
 			w.(http.Flusher).Flush() // no Content-Length
 			_, _ = w.Write(append(bytes.Clone(content), 1))
@@ -259,7 +264,7 @@ func TestDownloadLeavesNoHalfFile(t *testing.T) {
 		wantError(t, to.download(s, content), registry.Invalid, "sends more than")
 	})
 	t.Run("when a web page comes instead", func(t *testing.T) {
-		to, s := newTarget(t), &shelf{content: content}
+		to, s := newTarget(t, content), &shelf{content: content}
 		s.answer = func(_ int, w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = w.Write([]byte("<html>"))
@@ -269,7 +274,7 @@ func TestDownloadLeavesNoHalfFile(t *testing.T) {
 		to.has(nil, nil)
 	})
 	t.Run("when another range comes than asked for", func(t *testing.T) {
-		to, s := newTarget(t), &shelf{content: content}
+		to, s := newTarget(t, content), &shelf{content: content}
 		s.answer = func(_ int, _ http.ResponseWriter, r *http.Request) bool {
 			r.Header.Set("Range", "bytes=7-")
 			return false
@@ -280,8 +285,39 @@ func TestDownloadLeavesNoHalfFile(t *testing.T) {
 	})
 }
 
+func TestDownloadTouchesNoOtherFile(t *testing.T) {
+	content := pattern(5000)
+	to, s := newTarget(t, content), &shelf{content: content}
+	for _, name := range []string{to.path + ".partial", to.path + ".partial.mode"} {
+		if err := os.WriteFile(name, []byte("the user's own"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := to.download(s, content); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{to.path + ".partial", to.path + ".partial.mode"} {
+		if got, err := os.ReadFile(name); err != nil || string(got) != "the user's own" {
+			t.Errorf("%s has %q, %v", name, got, err)
+		}
+	}
+	if got, err := os.ReadFile(to.path); err != nil || !bytes.Equal(got, content) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+}
+
+func TestDownloadToTheLongestName(t *testing.T) {
+	content := pattern(10)
+	to, s := newTarget(t, content), &shelf{content: content}
+	to.path = filepath.Join(filepath.Dir(to.path), strings.Repeat("ä", 127))
+	if err := to.download(s, content); err != nil {
+		t.Fatal(err)
+	}
+	to.has(content, nil)
+}
+
 func TestDownloadSaysWhatTheRegistrySays(t *testing.T) {
-	to, s := newTarget(t), &shelf{}
+	to, s := newTarget(t, nil), &shelf{}
 	s.answer = func(_ int, w http.ResponseWriter, _ *http.Request) bool {
 		refuse(w, registry.Errorf(registry.NotFound, "no file that this token may read has the digest"))
 		return true
@@ -292,7 +328,8 @@ func TestDownloadSaysWhatTheRegistrySays(t *testing.T) {
 }
 
 func TestDownloadOfWhatIsThereAsksNobody(t *testing.T) {
-	to, content, s := newTarget(t), pattern(5000), &shelf{}
+	content, s := pattern(5000), &shelf{}
+	to := newTarget(t, content)
 	if err := os.WriteFile(to.path, content, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +340,7 @@ func TestDownloadOfWhatIsThereAsksNobody(t *testing.T) {
 }
 
 func TestDownloadNamesAPathThatCannotBe(t *testing.T) {
-	to := newTarget(t)
+	to := newTarget(t, nil)
 	to.path = filepath.Dir(to.path)
 	wantError(t, to.download(&shelf{}, pattern(1)), registry.Invalid, "is not a regular file")
 	to.path = filepath.Join(to.path, "missing", "f")
@@ -324,7 +361,7 @@ func TestDownloadFollowsToAnotherServerWithoutTheToken(t *testing.T) {
 	}
 	// Another port of the same host, where net/http alone would send the token.
 	elsewhere := serve(t, bucket.ServeHTTP)
-	to, s := newTarget(t), &shelf{content: content}
+	to, s := newTarget(t, content), &shelf{content: content}
 	s.answer = func(_ int, w http.ResponseWriter, r *http.Request) bool {
 		http.Redirect(w, r, elsewhere+"/bucket/key?X-Amz-Signature=hidden", http.StatusTemporaryRedirect)
 		return true

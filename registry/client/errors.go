@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -125,7 +126,7 @@ func (c *Client) refusal(resp *http.Response, body []byte) *registry.Error {
 	if media == problem.ContentType {
 		var p problem.Problem
 		if json.Unmarshal(body, &p) == nil {
-			p.Status = or(p.Status, resp.StatusCode)
+			p.Status = cmp.Or(p.Status, resp.StatusCode)
 			return c.redacted(p.Err())
 		}
 	}

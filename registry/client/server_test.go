@@ -244,6 +244,8 @@ func TestFileComesBackAfterCutsInBothDirections(t *testing.T) {
 	proxy.cutUp, proxy.cutDown = []int64{20 << 20, 70 << 20}, []int64{30 << 20}
 	o := quick(proxy.url)
 	o.Token = s.AdminToken
+	// A server whose connection was cut keeps the upload until what came is safe on the disk.
+	o.RetryMax, o.RetryWaitMax = 8, 500*time.Millisecond
 	c := newClient(t, o)
 
 	up := &progress{}

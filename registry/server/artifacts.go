@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
 
@@ -31,7 +33,16 @@ func (p ArtifactPath) artifact() string { return p.Namespace + "/" + p.Name }
 // Page is the query of a list.
 type Page struct {
 	Cursor string `query:"cursor" doc:"next_cursor of the page before; left out for the first."`
-	Limit  int    `query:"limit" minimum:"1" doc:"Most entries of a page, 1 to 500; 50 if left out."`
+	Limit  int    `query:"limit" doc:"Most entries of a page, 1 to 500; 50 if left out."`
+}
+
+// Resolve implements [huma.Resolver]: a limit of 0 was meant as one. The service knows 0 as "not
+// given", and checks limits itself, together with all else.
+func (p *Page) Resolve(ctx huma.Context) []error {
+	if p.Limit == 0 && ctx.Query("limit") != "" {
+		p.Limit = -1
+	}
+	return nil
 }
 
 type listArtifactsInput struct {

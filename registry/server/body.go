@@ -95,6 +95,10 @@ func checkJSON(body []byte) error {
 			err = errors.New("there is something after the JSON value")
 		}
 	}
+	if limit, ok := errors.AsType[jsonLimit](err); ok {
+		return badRequest("the body is beyond what any request needs: "+limit.Error(),
+			registry.FieldError{Field: "body", Message: fmt.Sprintf("%s, at byte %d", limit, c.dec.InputOffset())})
+	}
 	if err != nil {
 		return badRequest("the body is not valid JSON: "+jsonText(err),
 			registry.FieldError{Field: "body", Message: fmt.Sprintf("%s, at byte %d", jsonText(err), c.dec.InputOffset())})
@@ -104,17 +108,7 @@ func checkJSON(body []byte) error {
 		return badRequest("the body has a character that is not valid Unicode",
 			registry.FieldError{Field: "body", Message: fmt.Sprintf("the escape at byte %d is half of a surrogate pair", at)})
 	}
-	if len(c.fields) > 0 {
-		return badRequest(mistakes(len(c.fields)), c.fields...)
-	}
-	return nil
-}
-
-func mistakes(n int) string {
-	if n == 1 {
-		return "the request has a mistake"
-	}
-	return fmt.Sprintf("the request has %d mistakes", n)
+	return c.mistakes.err()
 }
 
 func jsonText(err error) string {
@@ -173,9 +167,10 @@ func escapedUnit(b []byte) uint64 {
 
 // jsonChecker walks through one JSON value.
 type jsonChecker struct {
-	dec    *json.Decoder
-	path   []pathPart
-	fields []registry.FieldError
+	dec      *json.Decoder
+	path     []pathPart
+	values   int
+	mistakes mistakes
 }
 
 // pathPart is a key, or an index where the key is "".
@@ -184,10 +179,23 @@ type pathPart struct {
 	index int
 }
 
-// maxNesting is far beyond what any request has, and far below what would hurt.
-const maxNesting = 32
+// Limits of a JSON body: far beyond what any request has, and far below what would hurt. What comes
+// after this check spends memory on every value of a body, right or wrong.
+const (
+	maxNesting  = 32
+	maxValues   = 100_000
+	maxElements = 1000 // of one array; the longest that the registry takes
+)
+
+// jsonLimit is a limit of a JSON body that was hit.
+type jsonLimit string
+
+func (l jsonLimit) Error() string { return string(l) }
 
 func (c *jsonChecker) value(depth int) error {
+	if c.values++; c.values > maxValues {
+		return jsonLimit(fmt.Sprintf("it has more than %d values", maxValues))
+	}
 	token, err := c.dec.Token()
 	if err != nil {
 		return err
@@ -200,7 +208,7 @@ func (c *jsonChecker) value(depth int) error {
 		}
 	case json.Delim:
 		if depth == maxNesting {
-			return fmt.Errorf("it is nested more than %d deep", maxNesting)
+			return jsonLimit(fmt.Sprintf("it is nested more than %d deep", maxNesting))
 		}
 		if token == '{' {
 			err = c.object(depth)
@@ -242,11 +250,24 @@ func (c *jsonChecker) array(depth int) error {
 			return err
 		}
 		c.path = c.path[:len(c.path)-1]
+		if i == maxElements {
+			c.add("has more than %d entries", maxElements)
+		}
 	}
 	return nil
 }
 
 func (c *jsonChecker) add(format string, args ...any) {
+	c.mistakes.add(func() registry.FieldError {
+		return registry.FieldError{Field: c.place(), Message: fmt.Sprintf(format, args...)}
+	})
+}
+
+// place is where the checker is, as the domain names fields.
+func (c *jsonChecker) place() string {
+	if len(c.path) == 0 {
+		return "body"
+	}
 	var at strings.Builder
 	for i, part := range c.path {
 		switch {
@@ -258,9 +279,5 @@ func (c *jsonChecker) add(format string, args ...any) {
 			at.WriteString(clip(part.key))
 		}
 	}
-	field := at.String()
-	if field == "" {
-		field = "body"
-	}
-	c.fields = append(c.fields, registry.FieldError{Field: field, Message: fmt.Sprintf(format, args...)})
+	return at.String()
 }

@@ -52,30 +52,29 @@ func (s *Server) listEvents(x *exchange, r *http.Request) error {
 
 // eventPosition reads after, limit and Last-Event-ID.
 func eventPosition(r *http.Request) (after int64, limit int, err error) {
-	var fields []registry.FieldError
+	var found mistakes
 	number := func(field, text string) int64 {
 		if text == "" {
 			return 0
 		}
 		n, err := strconv.ParseInt(text, 10, 64)
 		if err != nil {
-			fields = append(fields, registry.FieldError{Field: field, Message: "must be a whole number"})
+			found.add(func() registry.FieldError {
+				return registry.FieldError{Field: field, Message: "must be a whole number"}
+			})
 		}
 		return n
 	}
 	query := r.URL.Query()
 	after = number("after", query.Get("after"))
 	limit = int(min(number("limit", query.Get("limit")), 1<<31-1))
-	if query.Has("limit") && limit == 0 && len(fields) == 0 {
+	if query.Has("limit") && limit == 0 && found.count == 0 {
 		limit = -1 // the service knows 0 as "not given"
 	}
 	if id := r.Header.Get("Last-Event-ID"); id != "" {
 		after = number("Last-Event-ID", id)
 	}
-	if len(fields) > 0 {
-		return 0, 0, badRequest(mistakes(len(fields)), fields...)
-	}
-	return after, limit, nil
+	return after, limit, found.err()
 }
 
 // streamEvents sends events as they come, until the client goes or the server stops.

@@ -121,6 +121,7 @@ var setUpHuma = sync.OnceFunc(func() {
 // humaError is what huma found wrong with a request, as an error of the domain.
 func humaError(status int, msg string, errs []error) error {
 	e := &registry.Error{Kind: problem.KindOfStatus(status), Msg: msg}
+	var found mistakes
 	query := len(errs) > 0
 	for _, err := range errs {
 		var detail *huma.ErrorDetail
@@ -128,10 +129,10 @@ func humaError(status int, msg string, errs []error) error {
 			detail = &huma.ErrorDetail{Location: "body", Message: err.Error()}
 		}
 		query = query && strings.HasPrefix(detail.Location, "query.")
-		e.Fields = append(e.Fields, fieldError(detail))
+		found.add(func() registry.FieldError { return fieldError(detail) })
 	}
-	if len(e.Fields) > 0 {
-		e.Msg = mistakes(len(e.Fields))
+	if found.count > 0 {
+		e.Msg, e.Fields = found.text(), found.fields
 	}
 	if query {
 		status = http.StatusBadRequest
@@ -157,7 +158,6 @@ var humaWords = map[string]string{
 
 // humaLimits are the sentences of huma that end in a number, up to it.
 var humaLimits = []struct{ sentence, words string }{
-	{validation.MsgExpectedMinimumNumber, "must be %s or more"},
 	{validation.MsgExpectedMinLength, "must have %s characters or more"},
 	{validation.MsgExpectedMaxLength, "must have %s characters or fewer"},
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -25,6 +26,9 @@ type route struct {
 	path   string
 	// open routes are for everybody, and look at no token: probes must work while the store is away.
 	open bool
+	// private routes are of no use without a token. Nothing else of a request without one is looked
+	// at, its body least of all.
+	private bool
 	// held answers go out when they are whole, with an ETag.
 	held bool
 	// body says what is done about the request's body before the handler runs.
@@ -36,6 +40,8 @@ type route struct {
 
 func (s *Server) mount(op *huma.Operation, rt *route) {
 	rt.server, rt.path = s, op.Path
+	needs := op.Metadata["needs"]
+	rt.private = needs != needNothing && needs != needRead
 	s.operations = append(s.operations, op)
 	for _, p := range op.Parameters {
 		if p.In != "query" {
@@ -75,6 +81,9 @@ func (rt *route) admit(x *exchange, r *http.Request) (*http.Request, error) {
 			return r, err
 		}
 	}
+	if rt.private && registry.PrincipalFrom(r.Context()).Anonymous() {
+		return r, registry.NoToken()
+	}
 	if r.URL.RawQuery != "" && !rt.open {
 		if err := rt.checkQuery(r.URL.RawQuery); err != nil {
 			return r, err
@@ -94,15 +103,19 @@ func (rt *route) checkQuery(raw string) error {
 		return badRequest("the query cannot be read: it must be name=value pairs, joined by & and percent-encoded",
 			registry.FieldError{Field: "query", Message: clip(err.Error())})
 	}
-	var fields []registry.FieldError
+	var found mistakes
 	add := func(name, format string, args ...any) {
-		fields = append(fields, registry.FieldError{Field: clip(name), Message: fmt.Sprintf(format, args...)})
+		found.add(func() registry.FieldError {
+			return registry.FieldError{Field: clip(name), Message: fmt.Sprintf(format, args...)}
+		})
 	}
-	for name, values := range query {
+	known := rt.knownParams()
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		values := query[name]
 		open := rt.prefix != "" && len(name) > len(rt.prefix) && strings.HasPrefix(name, rt.prefix)
 		switch {
 		case !open && !slices.Contains(rt.params, name):
-			add(name, "is not a query parameter of this request%s", rt.knownParams())
+			add(name, "is not a query parameter of this request%s", known)
 		case len(values) > 1:
 			add(name, "is there %d times; give it once", len(values))
 		case values[0] == "" && !open:
@@ -111,11 +124,7 @@ func (rt *route) checkQuery(raw string) error {
 			add(name, "is not valid UTF-8, or has a NUL")
 		}
 	}
-	if len(fields) == 0 {
-		return nil
-	}
-	slices.SortFunc(fields, func(a, b registry.FieldError) int { return strings.Compare(a.Field, b.Field) })
-	return badRequest(mistakes(len(fields)), fields...)
+	return found.err()
 }
 
 func (rt *route) knownParams() string {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 )
 
@@ -27,20 +28,28 @@ const (
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 64 << 10
 	defaultGrace  = 30 * time.Second
+	// cutTimeout is how long requests that were cut may take to put away what they have.
+	cutTimeout = 5 * time.Second
 )
 
 // Serve answers the requests of a listener, which it closes, until ctx is done. For TLS the listener
-// is one of [crypto/tls.NewListener]. When ctx is done it accepts no more, lets /readyz answer 503,
-// ends the streams of events, and lets running requests finish. It returns nil when all of them did,
-// and an error when the grace was over first and they were cut.
+// is one of [crypto/tls.NewListener]. When ctx is done it accepts no more connections, lets /readyz
+// answer 503 on those that are open, ends the streams of events, and lets running requests finish. It
+// returns nil when all of them did. When the grace was over first they are cut: uploads keep what
+// arrived, and the error is one sentence that says so and wraps no other.
 func (s *Server) Serve(ctx context.Context, listener net.Listener, o ServeOptions) error {
 	if o.Grace <= 0 {
 		o.Grace = defaultGrace
 	}
 	requests, cut := context.WithCancel(context.WithoutCancel(ctx))
 	defer cut()
+	var running atomic.Int64
 	srv := &http.Server{
-		Handler:           s,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			running.Add(1)
+			defer running.Add(-1)
+			s.ServeHTTP(w, r)
+		}),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
 		WriteTimeout:      answerTimeout,
@@ -57,10 +66,10 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, o ServeOption
 		return errors.Join(fmt.Errorf("serve %s: %w", listener.Addr(), err), srv.Close())
 	case <-ctx.Done():
 	}
-	return s.stop(srv, cut, o)
+	return s.stop(srv, cut, &running, o)
 }
 
-func (s *Server) stop(srv *http.Server, cut func(), o ServeOptions) error {
+func (s *Server) stop(srv *http.Server, cut func(), running *atomic.Int64, o ServeOptions) error {
 	s.Drain()
 	s.log.Info("shutting down: running requests may finish", "grace", o.Grace)
 	grace, cancel := context.WithTimeout(context.Background(), o.Grace)
@@ -73,8 +82,17 @@ func (s *Server) stop(srv *http.Server, cut func(), o ServeOptions) error {
 		return nil
 	}
 	cut()
-	if closed := srv.Close(); closed != nil && !errors.Is(closed, net.ErrClosed) {
-		err = errors.Join(err, closed)
+	// The connections are gone whatever it says, and their uploads with them.
+	_ = srv.Close()
+	for end := time.Now().Add(cutTimeout); running.Load() > 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
 	}
-	return fmt.Errorf("the server stopped before all running requests had finished: %w", err)
+	why := fmt.Sprintf("the grace of %v was over", o.Grace)
+	switch {
+	case o.Kill != nil && o.Kill.Err() != nil:
+		why = "it was told to stop at once"
+	case grace.Err() == nil:
+		why = err.Error()
+	}
+	return fmt.Errorf("running requests were cut, because %s; uploads keep what had arrived", why)
 }

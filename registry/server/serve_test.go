@@ -71,7 +71,8 @@ func halfSent(t *testing.T, r running) (location string, conn net.Conn) {
 
 func TestShutdownFinishesARunningUpload(t *testing.T) {
 	r := run(t, 10*time.Second)
-	// A second connection that is open already learns that the server is not ready any more.
+	// A second connection that is open already, with a request on it, learns that the server is not
+	// ready any more.
 	probe := dial(t, r.Server, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\nGET /read")
 	probed := bufio.NewReader(probe)
 	if resp, err := http.ReadResponse(probed, nil); err != nil || resp.StatusCode != 200 {
@@ -107,6 +108,8 @@ func TestShutdownFinishesARunningUpload(t *testing.T) {
 	}
 }
 
+// TestReadyzSaysThatTheServerStops calls Drain itself, as Serve does first of all when it stops: a
+// server that stops takes no new connection that could ask.
 func TestReadyzSaysThatTheServerStops(t *testing.T) {
 	s := servertest.New(t)
 	h := server.New(s.Service, server.Options{})
@@ -118,20 +121,33 @@ func TestReadyzSaysThatTheServerStops(t *testing.T) {
 }
 
 func TestShutdownCutsWhatTakesTooLong(t *testing.T) {
-	for name, grace := range map[string]time.Duration{"when the grace is over": 200 * time.Millisecond, "when it is told again": time.Hour} {
+	for name, test := range map[string]struct {
+		grace time.Duration
+		why   string
+	}{
+		"when the grace is over": {200 * time.Millisecond, "the grace of 200ms was over"},
+		"when it is told again":  {time.Hour, "it was told to stop at once"},
+	} {
 		t.Run(name, func(t *testing.T) {
-			r := run(t, grace)
+			r := run(t, test.grace)
 			location, _ := halfSent(t, r)
 			r.stop()
-			if grace == time.Hour {
+			if test.grace == time.Hour {
 				time.Sleep(100 * time.Millisecond)
 				r.kill()
 			}
-			if err := r.wait(t); err == nil {
-				t.Error("Serve says that all requests had finished")
+			err := r.wait(t)
+			if err == nil || !strings.Contains(err.Error(), test.why) {
+				t.Errorf("Serve: %v", err)
 			}
-			// What had arrived is kept all the same.
-			offsetOf(t, as(r.base, r.AdminToken), location, 5)
+			if kind := registry.KindOf(err); kind != registry.Internal {
+				t.Errorf("its end looks like one of the kind %s", kind)
+			}
+			// What had arrived is kept all the same, and was when Serve returned.
+			status := decode[registry.UploadStatus](t, as(r.base, r.AdminToken).get(t, location).ok(t))
+			if status.Offset != 5 {
+				t.Errorf("the upload is at %d, want 5", status.Offset)
+			}
 		})
 	}
 }

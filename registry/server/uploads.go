@@ -166,11 +166,13 @@ func (in *incoming) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// done takes the deadlines away: writing to the disk may take its time, and so may the connection's
-// next request.
+// done gives the answer, and what net/http still reads of a body that was refused, a time of their
+// own. The connection's next request gets its own from net/http. A body that broke off keeps the
+// deadline that it ran into, so that net/http does not wait for the rest before it answers.
 func (in *incoming) done() {
 	if in.err == nil {
-		_ = in.control.SetReadDeadline(time.Time{})
+		_ = in.control.SetReadDeadline(time.Now().Add(in.stall))
 	}
-	_ = in.control.SetWriteDeadline(time.Now().Add(in.stall))
+	// net/http reads first and answers then.
+	_ = in.control.SetWriteDeadline(time.Now().Add(2 * in.stall))
 }

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -231,6 +233,39 @@ func TestStalledUploadIsCutAndASlowOneIsNot(t *testing.T) {
 	})
 }
 
+// TestRefusedUploadIsCutWhenItsBytesDoNotCome refuses a request whose body never comes: net/http
+// waits for it, and may not wait for ever.
+func TestRefusedUploadIsCutWhenItsBytesDoNotCome(t *testing.T) {
+	s := servertest.New(t, servertest.WithOptions(server.Options{StallTimeout: 500 * time.Millisecond}))
+	location := begin(t, as(s, s.AdminToken), "hello world\n")
+	for name, test := range map[string]struct {
+		head   string
+		status int
+	}{
+		"at the wrong offset":     {patchHead(s, location, 5, 7, ""), http.StatusConflict},
+		"that does not exist":     {patchHead(s, "/v1/uploads/none", 0, 12, ""), http.StatusNotFound},
+		"whose size is not known": {strings.Replace(patchHead(s, location, 5, 7, ""), "Content-Length: 7", "Transfer-Encoding: chunked", 1), http.StatusConflict},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn := dial(t, s, test.head)
+			if err := conn.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			r := bufio.NewReader(conn)
+			resp, err := http.ReadResponse(r, nil)
+			if err != nil || resp.StatusCode != test.status {
+				t.Fatalf("got %v %v", resp, err)
+			}
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := r.Read(make([]byte, 1)); err != io.EOF && !errors.Is(err, syscall.ECONNRESET) {
+				t.Errorf("the connection stays: %d bytes, %v", n, err)
+			}
+		})
+	}
+}
+
 func TestUploadSurvivesARestart(t *testing.T) {
 	s := servertest.New(t)
 	location := begin(t, as(s, s.AdminToken), "hello world\n")
@@ -261,7 +296,7 @@ func TestClientUploadsAndDownloads(t *testing.T) {
 // streams and not of connections.
 func TestHTTP2(t *testing.T) {
 	s := servertest.New(t)
-	web := httptest.NewUnstartedServer(server.New(s.Service, server.Options{}))
+	web := httptest.NewUnstartedServer(server.New(s.Service, server.Options{StallTimeout: time.Second}))
 	web.EnableHTTP2 = true
 	web.Config.ReadTimeout, web.Config.WriteTimeout = 300*time.Millisecond, 300*time.Millisecond
 	web.StartTLS()
@@ -291,15 +326,40 @@ func TestHTTP2(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { resp.Body.Close() })
-		if resp.ProtoMajor != 2 || resp.StatusCode > 299 {
-			t.Fatalf("%s %s: %s %s", method, path, resp.Proto, resp.Status)
+		if resp.ProtoMajor != 2 {
+			t.Fatalf("%s %s: %s", method, path, resp.Proto)
 		}
 		return resp
 	}
-	send("PATCH", location, body, "Upload-Offset", "0")
-	send("PUT", location, nil)
-	got, err := io.ReadAll(send("GET", "/v1/blobs/"+string(registry.SecretDigest(content)), nil).Body)
+	ok := func(resp *http.Response) *http.Response {
+		if resp.StatusCode > 299 {
+			t.Fatalf("%s %s: %s", resp.Request.Method, resp.Request.URL.Path, resp.Status)
+		}
+		return resp
+	}
+	ok(send("PATCH", location, body, "Upload-Offset", "0"))
+	ok(send("PUT", location, nil))
+	got, err := io.ReadAll(ok(send("GET", "/v1/blobs/"+string(registry.SecretDigest(content)), nil)).Body)
 	if err != nil || string(got) != content {
 		t.Errorf("got %d bytes back, want %d: %v", len(got), len(content), err)
 	}
+	t.Run("an upload that stands still is cut, what came is kept", func(t *testing.T) {
+		location := begin(t, as(s, s.AdminToken), "hello world\n")
+		body, feed := io.Pipe()
+		defer feed.Close()
+		go func() { _, _ = io.WriteString(feed, "hello") }()
+		resp := send("PATCH", location, body, "Upload-Offset", "0")
+		if resp.StatusCode != http.StatusRequestTimeout || resp.Header.Get("Upload-Offset") != "5" {
+			t.Errorf("got %s, Upload-Offset %q", resp.Status, resp.Header.Get("Upload-Offset"))
+		}
+	})
+	t.Run("an upload that is refused is answered before its bytes come", func(t *testing.T) {
+		location := begin(t, as(s, s.AdminToken), "hello, world\n")
+		body, feed := io.Pipe()
+		defer feed.Close()
+		resp := send("PATCH", location, body, "Upload-Offset", "5")
+		if resp.StatusCode != http.StatusConflict || resp.Header.Get("Upload-Offset") != "0" {
+			t.Errorf("got %s, Upload-Offset %q", resp.Status, resp.Header.Get("Upload-Offset"))
+		}
+	})
 }
