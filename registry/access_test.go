@@ -3,6 +3,7 @@ package registry_test
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -219,6 +220,39 @@ func TestTokens(t *testing.T) {
 			t.Errorf("revoked: %v; unknown: %v", revoked, unknown)
 		}
 	})
+}
+
+func TestConcurrentDecisionsAboutTokens(t *testing.T) {
+	onBothEngines(t, concurrentDecisionsAboutTokens)
+}
+
+func concurrentDecisionsAboutTokens(t *testing.T, w *world) {
+	created := make([]bool, 8)
+	var group sync.WaitGroup
+	for i := range created {
+		group.Go(func() {
+			var err error
+			if created[i], err = w.EnsureAdmin(t.Context(), registry.NewSecret()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	tokens, err := w.Tokens(admin(t))
+	if err != nil || len(tokens) != 1 {
+		t.Fatalf("%d first starts at once made %d tokens, %v", len(created), len(tokens), err)
+	}
+	if _, err := w.CreateToken(admin(t), registry.TokenRequest{Name: "second", Role: "admin", Scopes: []string{"*"}}); err != nil {
+		t.Fatal(err)
+	}
+	refused := make([]error, 2)
+	for i, name := range []string{"admin", "second"} {
+		group.Go(func() { _, refused[i] = w.RevokeToken(admin(t), name) })
+	}
+	group.Wait()
+	if (refused[0] == nil) == (refused[1] == nil) {
+		t.Errorf("of the last two administrators, revoked at once, one must stay: %v", refused)
+	}
 }
 
 func TestAccess(t *testing.T) {

@@ -272,7 +272,11 @@ func TestTheVersionAfterTheHighestMinorIsAskedFor(t *testing.T) {
 }
 
 func TestConcurrentPublishesNeverShareANumber(t *testing.T) {
-	w, ctx := newWorld(t), admin(t)
+	onBothEngines(t, concurrentPublishesNeverShareANumber)
+}
+
+func concurrentPublishesNeverShareANumber(t *testing.T, w *world) {
+	ctx := admin(t)
 	const runs = 40
 	numbers := make([]int64, runs)
 	versions := make([]string, runs)
@@ -304,7 +308,11 @@ func TestConcurrentPublishesNeverShareANumber(t *testing.T) {
 }
 
 func TestConcurrentBuildsOfOneRunLandInOneVersion(t *testing.T) {
-	w, ctx := newWorld(t), admin(t)
+	onBothEngines(t, concurrentBuildsOfOneRunLandInOneVersion)
+}
+
+func concurrentBuildsOfOneRunLandInOneVersion(t *testing.T, w *world) {
+	ctx := admin(t)
 	const components = 10
 	var expect []string
 	for i := range components {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cargomedia/packer-plugin-almanac/internal/pgtest"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/registry/blob"
 	"github.com/cargomedia/packer-plugin-almanac/registry/sqlstore"
@@ -23,10 +24,22 @@ type world struct {
 	clock time.Time
 }
 
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	dir := t.TempDir()
-	store, err := sqlstore.Open(t.Context(), filepath.Join(dir, "almanac.db"))
+	return newWorldOn(t, filepath.Join(t.TempDir(), "almanac.db"))
+}
+
+// onBothEngines runs a test over SQLite and over PostgreSQL, where transactions do run side by side.
+func onBothEngines(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Run("SQLite", func(t *testing.T) { test(t, newWorld(t)) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, newWorldOn(t, pgtest.New(t))) })
+}
+
+func newWorldOn(t *testing.T, dsn string) *world {
+	t.Helper()
+	store, err := sqlstore.Open(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +48,7 @@ func newWorld(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	blobs, err := blob.OpenDisk(filepath.Join(dir, "blobs"))
+	blobs, err := blob.OpenDisk(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
