@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"io"
 	"regexp"
 	"slices"
@@ -105,17 +107,29 @@ func (s *Service) AppendUpload(ctx context.Context, id string, offset int64, r i
 }
 
 // CommitUpload verifies size and digest and makes the bytes a blob that publications of the
-// upload's artifact may refer to. Invalid: they are not what was announced; nothing is kept.
+// upload's artifact may refer to. Conflict: bytes are still missing; what is there is kept. Invalid:
+// they are not what was announced; nothing is kept.
 func (s *Service) CommitUpload(ctx context.Context, id string) (UploadStatus, error) {
 	upload, err := s.ownUpload(ctx, id)
 	if err != nil {
 		return UploadStatus{}, err
+	}
+	offset, err := s.blobs.Offset(ctx, id)
+	if err == nil && offset < upload.Size {
+		return UploadStatus{Upload: upload, Offset: offset}, &Error{
+			Kind:   Conflict,
+			Msg:    "the upload is not complete",
+			Fields: []FieldError{{Field: "size", Message: fmt.Sprintf("%d of %d bytes are here; send the rest from offset %d, then finish the upload", offset, upload.Size, offset)}},
+		}
 	}
 	err = s.blobs.Commit(ctx, id, upload.SHA256, upload.Size)
 	if kind := KindOf(err); kind == Invalid || kind == NotFound {
 		// The bytes are gone, so the upload is.
 		if forget := s.forgetUpload(ctx, id); forget != nil {
 			return UploadStatus{}, forget
+		}
+		if e, ok := errors.AsType[*Error](err); ok && kind == Invalid && len(e.Fields) == 0 {
+			err = &Error{Kind: Invalid, Msg: e.Msg, Fields: []FieldError{{Field: "sha256", Message: "is not that of the bytes that were sent"}}, Err: e.Err}
 		}
 		return UploadStatus{}, notFound(err, "upload %s does not exist; begin a new one", clip(id))
 	}

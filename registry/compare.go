@@ -46,19 +46,36 @@ func compareImageSets(diff *problems, old, again []Image) (added []Image) {
 	for _, image := range old {
 		at := find(again, image)
 		switch {
+		case at < 0 && inPlaceOf(again, image) >= 0:
+			at = inPlaceOf(again, image)
+			diff.add(fmt.Sprintf("build.images[%d].id", at), "is %q in %s %s, not %q", clip(image.ID), image.Provider, clip(image.Region), clip(again[at].ID))
 		case at < 0:
 			diff.add("build.images", "%s is recorded and is left out now", clip(image.String()))
 		case again[at].SourceID != "" && again[at].SourceID != image.SourceID || len(again[at].Labels) > 0 && !maps.Equal(again[at].Labels, image.Labels):
 			diff.add(fmt.Sprintf("build.images[%d]", at), "%s is recorded with another source or other labels", clip(image.String()))
 		}
 	}
-	// An image that replaces one in the same place was reported as left out above.
+	// An image that replaces one in the same place was reported above.
 	for _, image := range again {
 		if find(old, image) < 0 {
 			added = append(added, image)
 		}
 	}
 	return added
+}
+
+// inPlaceOf finds the one image that is where another was; -1 is none, or several.
+func inPlaceOf(images []Image, image Image) int {
+	found := -1
+	for i, other := range images {
+		if other.Provider == image.Provider && other.Region == image.Region {
+			if found >= 0 {
+				return -1
+			}
+			found = i
+		}
+	}
+	return found
 }
 
 func compareFileSets(diff *problems, old, again []File) {

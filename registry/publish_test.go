@@ -78,7 +78,8 @@ func TestPublishAgain(t *testing.T) {
 		wantError(t, err, registry.Conflict, `version: is 0.1.0 for this fingerprint, not 9.9.9`, "expect")
 		other.Version, other.Expect = "", nil
 		_, err = w.Publish(ctx, "cargomedia/app", other)
-		wantError(t, err, registry.Conflict, `build.metadata["git"]: is "abc", not "def"`, `build.metadata["new"]`, "us-east-1")
+		wantError(t, err, registry.Conflict, `build.metadata["git"]: is "abc", not "def"`, `build.metadata["new"]`,
+			`build.images[0].id: is "ami-run1amazonebsapp1" in aws eu-west-1, not "ami-other"`, "us-east-1")
 	})
 	t.Run("a copy to a new region is added", func(t *testing.T) {
 		more := pub

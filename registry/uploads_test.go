@@ -85,19 +85,27 @@ func TestUploads(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err := w.CommitUpload(ctx, status.ID)
-		wantError(t, err, registry.Invalid, wrong, hex.EncodeToString(sum[:]))
+		wantError(t, err, registry.Invalid, wrong, hex.EncodeToString(sum[:]), "sha256: ")
 		_, err = w.Upload(ctx, status.ID)
 		wantError(t, err, registry.NotFound)
 		_, err = w.Blob(ctx, wrong)
 		wantError(t, err, registry.NotFound)
 	})
-	t.Run("too few bytes are refused", func(t *testing.T) {
-		status := begin(int64(len(content)), hex.EncodeToString(sum[:]))
-		if _, err := w.AppendUpload(ctx, status.ID, 0, bytes.NewReader(content[:10])); err != nil {
+	t.Run("too few bytes are kept until the rest comes", func(t *testing.T) {
+		other := bytes.Repeat([]byte("x"), 100)
+		digest := sha256.Sum256(other)
+		status := begin(100, hex.EncodeToString(digest[:]))
+		if _, err := w.AppendUpload(ctx, status.ID, 0, bytes.NewReader(other[:10])); err != nil {
 			t.Fatal(err)
 		}
 		_, err := w.CommitUpload(ctx, status.ID)
-		wantError(t, err, registry.Invalid, "10000")
+		wantError(t, err, registry.Conflict, "size: 10 of 100 bytes")
+		if _, err := w.AppendUpload(ctx, status.ID, 10, bytes.NewReader(other[10:])); err != nil {
+			t.Fatal(err)
+		}
+		if status, err := w.CommitUpload(ctx, status.ID); err != nil || !status.Done {
+			t.Errorf("got %+v, %v", status, err)
+		}
 	})
 	t.Run("too many bytes are refused", func(t *testing.T) {
 		status := begin(10, hex.EncodeToString(sum[:]))

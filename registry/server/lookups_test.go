@@ -23,7 +23,7 @@ func TestPublishIsRepeatable(t *testing.T) {
 	}
 	other := strings.NewReplacer("ami-0e1", "ami-0e2", "x86_64", "arm64").Replace(body)
 	p := c.send(t, "POST", appPath+"/publish", other).problem(t, 409)
-	if got := fields(p); p.Kind != registry.Conflict || !slices.Equal(got, []string{"build.architecture", "build.images"}) {
+	if got := fields(p); p.Kind != registry.Conflict || !slices.Equal(got, []string{"build.architecture", "build.images[0].id"}) {
 		t.Errorf("got the fields %q: %+v", got, p)
 	}
 }

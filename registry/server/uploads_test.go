@@ -120,7 +120,12 @@ func TestBadUploadsAreRefused(t *testing.T) {
 	t.Run("with fewer bytes", func(t *testing.T) {
 		location := begin(t, c, "hello world\n")
 		patch(t, c, location, 0, "hello").ok(t)
-		c.send(t, "PUT", location, "").problem(t, 422)
+		if p := c.send(t, "PUT", location, "").problem(t, 409); !slices.Equal(fields(p), []string{"size"}) {
+			t.Errorf("got %+v", p)
+		}
+		if got := c.send(t, "HEAD", location, "").header.Get("Upload-Offset"); got != "5" {
+			t.Errorf("the bytes that were there are gone: offset %s", got)
+		}
 	})
 	t.Run("that do not exist", func(t *testing.T) {
 		for _, id := range []string{"/v1/uploads/none", "/v1/uploads/" + strings.Repeat("a", 32)} {
