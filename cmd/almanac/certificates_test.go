@@ -9,9 +9,11 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -84,6 +86,33 @@ func TestServeTLS(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+}
+
+// TestTLSErrorsHaveTheirOwnHints calls servers that are there, but not with the TLS of the address.
+func TestTLSErrorsHaveTheirOwnHints(t *testing.T) {
+	quiet := func(s *httptest.Server) *httptest.Server {
+		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		t.Cleanup(s.Close)
+		return s
+	}
+	secure := quiet(httptest.NewUnstartedServer(http.NotFoundHandler()))
+	secure.StartTLS()
+	plain := quiet(httptest.NewUnstartedServer(http.NotFoundHandler()))
+	plain.Start()
+	other := func(url, from, to string) string { return strings.Replace(url, from+"://", to+"://", 1) }
+	for name, tt := range map[string]struct{ address, want string }{
+		"a certificate that is not trusted": {secure.URL, "Try: SSL_CERT_FILE=FILE"},
+		"http to a port of TLS":             {other(secure.URL, "https", "http"), "Try: --address " + secure.URL},
+		"https to a port without TLS":       {other(plain.URL, "http", "https"), "Try: --address " + plain.URL},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			code := run(t.Context(), []string{"--address", tt.address, "artifacts"}, noenv, strings.NewReader(""), &stdout, &stderr)
+			if code != exitUnavailable || !strings.Contains(stderr.String(), tt.want) || strings.Contains(stderr.String(), "start a registry") {
+				t.Errorf("exit code %d, want %d and %q; stderr:\n%s", code, exitUnavailable, tt.want, stderr.String())
+			}
+		})
+	}
 }
 
 func writeCertificate(t *testing.T, certFile, keyFile string, serial int64, notAfter time.Time) *x509.CertPool {

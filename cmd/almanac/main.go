@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -32,9 +31,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	if err != nil {
 		return a.report(err)
 	}
-	if len(args) == 1 && args[0] == "--version" {
-		fmt.Fprintln(stdout, versionLine())
-		return exitOK
+	if wantsVersion(args) {
+		return a.report(a.printVersion())
 	}
 	if len(args) > 0 && args[0] == completeCommand {
 		return a.report(complete(parser.Model.Node, args[1:], stdout))
@@ -92,3 +90,23 @@ func wantsJSON(args []string) bool {
 	}
 	return false
 }
+
+// wantsVersion says whether the arguments are --version and nothing else but the output format. It is
+// no flag of the parser's, because publish has one of that name.
+func wantsVersion(args []string) bool {
+	asked := false
+	for i := 0; i < len(args); i++ {
+		switch {
+		case args[i] == "--version":
+			asked = true
+		case (args[i] == "-o" || args[i] == "--output") && i+1 < len(args) && slices.Contains(outputs, args[i+1]):
+			i++
+		case !slices.ContainsFunc(outputs, func(o string) bool { return args[i] == "-o"+o || args[i] == "-o="+o || args[i] == "--output="+o }):
+			return false
+		}
+	}
+	return asked
+}
+
+// outputs are the formats of --output.
+var outputs = []string{"table", "json"}

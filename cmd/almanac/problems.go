@@ -56,6 +56,9 @@ func usageError(err error) error {
 			hint = selected.FullPath() + " --help"
 		}
 	}
+	if strings.HasPrefix(err.Error(), "unexpected argument version,") {
+		hint = "almanac --version" // which many programs have as a command
+	}
 	// The parser's words for this are its own.
 	if missing, ok := strings.CutPrefix(err.Error(), `expected "<`); ok {
 		err = fmt.Errorf("missing arguments: <%s", strings.TrimSuffix(missing, `"`))

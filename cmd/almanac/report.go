@@ -78,7 +78,7 @@ func (a *app) failure(err error) failure {
 			// The cause is one of this machine, whose user may see it: a server does not send causes.
 			f.Message = strings.TrimPrefix(f.Message+": "+e.Err.Error(), ": ")
 		}
-		f.Hint = a.hint(e.Kind)
+		f.Hint = a.hint(e)
 	}
 	if e, ok := errors.AsType[*cliError](err); ok {
 		f.Hint = e.hint
@@ -99,10 +99,13 @@ func (a *app) failure(err error) failure {
 	return f
 }
 
-// hint is what can be said about an error of a kind without knowing the command.
-func (a *app) hint(kind registry.Kind) string {
-	switch kind {
+// hint is what can be said about an error without knowing the command.
+func (a *app) hint(e *registry.Error) string {
+	switch e.Kind {
 	case registry.Unavailable:
+		if hint := a.hintTLS(e.Msg); hint != "" {
+			return hint
+		}
 		return fmt.Sprintf("start a registry with almanac serve --data DIR, or set ALMANAC_ADDR to where it is (asked: %s)", a.address())
 	case registry.Unauthorized:
 		if token, err := a.token(); err == nil && token != "" {
@@ -113,6 +116,21 @@ func (a *app) hint(kind registry.Kind) string {
 		return "a token that may do this; an administrator makes one with almanac token create NAME --role ROLE --scope SCOPE"
 	case registry.NotFound:
 		return "almanac artifacts"
+	}
+	return ""
+}
+
+// hintTLS is for a server that is there, but not with the TLS that the address asks for; "" for all
+// else. The client's sentences tell them apart, since it keeps no causes.
+func (a *app) hintTLS(message string) string {
+	_, host, _ := strings.Cut(a.address(), "://")
+	switch {
+	case strings.HasPrefix(message, "no trusted connection to "):
+		return "SSL_CERT_FILE=FILE with the certificate of the authority that signed the server's; if the certificate is expired or for another host, its operator must renew it"
+	case strings.Contains(message, "its address begins with https://"):
+		return "--address https://" + host + ", or the same in ALMANAC_ADDR"
+	case strings.Contains(message, "its address begins with http://"):
+		return "--address http://" + host + ", or the same in ALMANAC_ADDR"
 	}
 	return ""
 }

@@ -102,6 +102,9 @@ func TestServeShutdown(t *testing.T) {
 		if err := s.cmd.Wait(); err != nil {
 			t.Errorf("the server ended with %v; stderr:\n%s", err, s.stderr)
 		}
+		if !strings.Contains(s.stderr.String(), `"grace":"30s"`) {
+			t.Errorf("the log does not say how long it waits; stderr:\n%s", s.stderr)
+		}
 		if strings.Contains(s.stderr.String(), s.token) {
 			t.Error("the log shows the administrator's token")
 		}

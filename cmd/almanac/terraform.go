@@ -42,7 +42,7 @@ Examples:
 }
 
 func (c *terraformCmd) Run(a *app) error {
-	existing, err := c.arguments()
+	existing, err := c.arguments(a.json)
 	if err != nil {
 		return err
 	}
@@ -88,8 +88,8 @@ type written struct {
 }
 
 // arguments checks the command line and, for --check, reads the file and takes from it what was
-// not given.
-func (c *terraformCmd) arguments() (existing []byte, err error) {
+// not given. asJSON is true if the output is to be JSON.
+func (c *terraformCmd) arguments(asJSON bool) (existing []byte, err error) {
 	var p problems
 	checkArtifact(&p, c.Artifact)
 	if c.Ref == "" {
@@ -98,6 +98,9 @@ func (c *terraformCmd) arguments() (existing []byte, err error) {
 	checkType(&p, c.Type)
 	if c.Check && c.Out == "" {
 		p.add("--check", "needs --out FILE, the file to compare")
+	}
+	if asJSON && c.Out == "" && !c.Check && emit.Style(c.Style) != emit.StyleTfvars {
+		p.add("--output", "json does not go with Terraform code; give --out FILE to write the code there, or --style tfvars to print JSON")
 	}
 	if c.Check && c.Out != "" {
 		existing, err = os.ReadFile(c.Out)
@@ -150,7 +153,7 @@ func (c *terraformCmd) options() emit.Options {
 func (c *terraformCmd) check(a *app, existing []byte, r registry.Resolution, options emit.Options) error {
 	err := emit.Check(existing, r, options)
 	if registry.KindOf(err) == registry.Conflict {
-		return &cliError{err: fmt.Errorf("%s is out of date: %w", c.Out, err), hint: "the same command without --check, and a review of what changes", code: exitStale}
+		return c.stale(err, r)
 	}
 	if err != nil {
 		return flagged(err)
@@ -158,6 +161,33 @@ func (c *terraformCmd) check(a *app, existing []byte, r registry.Resolution, opt
 	return a.show(written{c.Out, r.Artifact, c.Ref, r.VersionID}, func() {
 		a.note("%s is up to date: %s %s.", c.Out, r.Artifact, versionText(r.VersionID))
 	})
+}
+
+// stale is the error of a check that finds another file than it should. It completes what package emit
+// says about the way out: nobody should write a file anew for a version that is revoked.
+func (c *terraformCmd) stale(err error, r registry.Resolution) *cliError {
+	const advice = "; write it anew with: "
+	hint := "the same command without --check, and a review of what changes"
+	if e, ok := errors.AsType[*registry.Error](err); ok && strings.Contains(e.Msg, advice) {
+		changed := *e
+		changed.Msg += " " + emit.ShellCommand([]string{"--out", c.Out})
+		if r.Revoked {
+			changed.Msg = e.Msg[:strings.LastIndex(e.Msg, advice)]
+			hint = c.otherVersion(r)
+		}
+		err = &changed
+	}
+	return &cliError{err: fmt.Errorf("%s is out of date: %w", c.Out, err), hint: hint, code: exitStale}
+}
+
+// otherVersion is how a file gets away from a version that is revoked.
+func (c *terraformCmd) otherVersion(r registry.Resolution) string {
+	ref, err := registry.ParseRef(c.Ref)
+	if err != nil || ref.Kind != registry.RefName || ref.Name == r.Fingerprint {
+		return "another --ref: this one stands for a version that is revoked"
+	}
+	return emit.ShellCommand([]string{"almanac", "channel", "set", c.Artifact, c.Ref}) +
+		" VERSION, to move the channel to a version that is not revoked; then the same command without --check"
 }
 
 // flagged gives the fields of an error of package emit the names of the flags.

@@ -10,18 +10,94 @@ import (
 	"testing"
 
 	"github.com/cargomedia/packer-plugin-almanac/internal/servertest"
+	"github.com/cargomedia/packer-plugin-almanac/post-processor/almanac"
 )
+
+// compiled returns a directory with the command.
+func compiled(t *testing.T) string {
+	t.Helper()
+	bin := t.TempDir()
+	compile := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(bin, "almanac"), "../../cmd/almanac")
+	if output, err := compile.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	return bin
+}
+
+// printed returns the command of a report. It is one line: Packer starts each with a prefix.
+func printed(t *testing.T, shown string) string {
+	t.Helper()
+	_, command, ok := strings.Cut(shown, "\n\n    ")
+	command = strings.TrimRight(command, "\n")
+	if !ok || strings.Contains(command, "\n") {
+		t.Fatalf("no command of one line in:\n%s", shown)
+	}
+	return command
+}
+
+// inShell runs a command in bash, for the $'…' that dash lacks.
+func inShell(t *testing.T, bin, command string, environment ...string) {
+	t.Helper()
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		const hint = "bash is not there; install it to run printed commands"
+		if os.Getenv("CI") == "true" {
+			t.Fatal(hint)
+		}
+		t.Skip(hint)
+	}
+	shell := exec.Command(bash, "-c", command)
+	shell.Env = append([]string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, environment...)
+	if output, err := shell.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s\n%s", err, command, output)
+	}
+}
+
+// What was refused as a conflict would be refused again.
+func TestThePrintedCommandRecordsAfterAConflict(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the command is for a POSIX shell")
+	}
+	bin := compiled(t)
+	for name, firstRun := range map[string]string{"about the build": "run-2", "about the version": "run-1"} {
+		t.Run(name, func(t *testing.T) {
+			s := servertest.New(t)
+			token := s.Token(t, "packer", "publish")
+			environment(t, s, token)
+			block := options{"artifact": "cargomedia/app", "version": "1.4.0"}
+			t.Setenv("ALMANAC_FINGERPRINT", "run-2")
+			pp := new(almanac.PostProcessor)
+			if err := pp.Configure(block, core("x", "app")); err != nil {
+				t.Fatal(err)
+			}
+			t.Setenv("ALMANAC_FINGERPRINT", firstRun)
+			record(t, block, core("x", "app"), ami())
+			t.Setenv("ALMANAC_FINGERPRINT", "run-2")
+			u, shown := ui()
+			second := &product{builderID: "mitchellh.amazonebs", id: "eu-west-1:ami-2", state: map[string]any{
+				stateImages: image("aws", "eu-west-1", "ami-2", "", nil),
+			}}
+			if _, _, _, err := pp.PostProcess(t.Context(), u, second); err != nil {
+				t.Fatal(err)
+			}
+			inShell(t, bin, printed(t, shown.String()), "ALMANAC_TOKEN="+token, "ALMANAC_FINGERPRINT=run-2")
+			v, err := s.Client(t, s.AdminToken).Version(t.Context(), "cargomedia/app", "2")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v.Builds[0].Images[0].ID != "ami-2" {
+				t.Errorf("got %+v, want ami-2", v)
+			}
+		})
+	}
+}
 
 // The command that is printed for a build that could not be recorded does record it.
 func TestThePrintedCommandRecordsTheBuild(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("the command is for a POSIX shell")
 	}
-	bin := t.TempDir()
-	compile := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(bin, "almanac"), "../../cmd/almanac")
-	if output, err := compile.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
+	bin := compiled(t)
 	dir := filepath.Join(t.TempDir(), "it's a site")
 	write(t, "<html>", dir, "index.html")
 	odd := t.TempDir()
@@ -55,18 +131,11 @@ func TestThePrintedCommandRecordsTheBuild(t *testing.T) {
 				"artifact": "cargomedia/app", "retry_timeout": "50ms", "version": "2.0.0", "channels": "staging", "expect": "x.app", "architecture": "i386",
 				"metadata": decoded{"note": "it's \"$HOME\"\nand more"},
 			}, core("x", "app"), c.product)
-			_, command, ok := strings.Cut(shown, "\n\n    ")
-			if !ok {
-				t.Fatalf("no command in:\n%s", shown)
-			}
+			command := printed(t, shown)
 			p.mu.Lock()
 			p.refuse = nil
 			p.mu.Unlock()
-			shell := exec.Command("sh", "-c", command)
-			shell.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "ALMANAC_TOKEN=" + token, "HOME=" + t.TempDir()}
-			if output, err := shell.CombinedOutput(); err != nil {
-				t.Fatalf("%v\n%s\n%s", err, command, output)
-			}
+			inShell(t, bin, command, "ALMANAC_TOKEN="+token)
 			if got := recorded(t, s); got != c.want {
 				t.Errorf("recorded: got %q, want %q", got, c.want)
 			}

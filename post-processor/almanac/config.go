@@ -38,7 +38,8 @@ type Config struct {
 	Metadata map[string]string `mapstructure:"metadata"`
 	// The components without which the version is not complete, such as
 	// `["amazon-ebs.app", "virtualbox-iso.app"]`. Until all of them are recorded the version is open: nobody is
-	// offered it. Without it the first recorded build completes the version.
+	// offered it. It must list the component of each source that the block is for. Without it the first
+	// recorded build completes the version.
 	Expect []string `mapstructure:"expect"`
 	// Whether to upload the artifact's files. Defaults to `true` when the artifact has files.
 	Files config.Trilean `mapstructure:"files"`
@@ -77,7 +78,7 @@ type TerraformConfig struct {
 	// The component of the version that the file is about, such as `amazon-ebs.app`. Defaults to the
 	// build that completes the version; set it when the version has builds of several sources.
 	Component string `mapstructure:"component"`
-	// Overwrite a file that Almanac did not write.
+	// Overwrite a file that Almanac did not write, or that is for a newer version.
 	Force bool `mapstructure:"force"`
 }
 

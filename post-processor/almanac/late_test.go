@@ -175,6 +175,26 @@ func TestNoCommandForAPart(t *testing.T) {
 	}
 }
 
+// A conflict that the command could only repeat.
+func TestNoCommandThatCannotSucceed(t *testing.T) {
+	s := servertest.New(t)
+	environment(t, s, s.Token(t, "packer", "publish"))
+	p := newProxy(t, s)
+	p.refuse = func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/publish") {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(http.StatusConflict)
+		fmt.Fprint(w, `{"kind":"conflict","status":409,"detail":"the version cannot be chosen; give a version"}`)
+		return true
+	}
+	shown := record(t, options{"artifact": "cargomedia/app"}, core("amazon-ebs", "app"), ami())
+	if want := "once that is mended, `almanac publish` records it:\n\n    aws/eu-west-1/ami-1\n"; !strings.Contains(shown, want) || strings.Contains(shown, "almanac publish cargomedia/app") {
+		t.Errorf("shown:\n%s\nwant %q and no command", shown, want)
+	}
+}
+
 func TestWhatIsRecordedOfTheRunIsCompared(t *testing.T) {
 	s := servertest.New(t)
 	environment(t, s, s.Token(t, "packer", "publish"))
@@ -186,8 +206,13 @@ func TestWhatIsRecordedOfTheRunIsCompared(t *testing.T) {
 	if got := configure(block, core("x", "b")); got != "" || strings.Contains(logged.String(), "[WARN]") {
 		t.Errorf("another part of the run: got %q, logged:\n%s", got, &logged)
 	}
-	if got := configure(block, core("x", "a")); got != "" || !strings.Contains(logged.String(), "[WARN] x.a of the run pipeline-7 is recorded already") {
-		t.Errorf("the same part again: got %q, logged:\n%s\nwant a warning", got, &logged)
+	want := "fingerprint: x.a is recorded already in version 1.4.0 by the run pipeline-7; a rebuilt image never equals it: use another fingerprint, or build only what is missing with -only=…"
+	if got := configure(block, core("x", "a")); !strings.Contains(got, want) {
+		t.Errorf("the same image again: got %q, want %q in it", got, want)
+	}
+	record(t, block, core("x", "b"), &product{builderID: "packer.file", files: []string{write(t, "x", t.TempDir(), "x")}})
+	if got := configure(block, core("x", "b")); got != "" || !strings.Contains(logged.String(), "[WARN] x.b of the run pipeline-7 is recorded already") {
+		t.Errorf("the same file again: got %q, logged:\n%s\nwant a warning", got, &logged)
 	}
 	block["version"], block["expect"] = "1.5.0", []any{"x.a"}
 	got := configure(block, core("x", "b"))

@@ -92,6 +92,8 @@ func TestMistakes(t *testing.T) {
 		{"a directory", options{"terraform": decoded{"path": t.TempDir()}}, "is a directory; name a file in it"},
 		{"data blocks of a box", options{"type": "vagrant.box", "terraform": decoded{"path": "app.tf", "style": "data"}}, "terraform.style"},
 		{"tfvars in a .tf", options{"terraform": decoded{"path": "app.tf", "style": "tfvars"}}, "terraform.path"},
+		{"expect without the build itself", options{"expect": []any{"amazon-ebs.ap", "x.b"}}, "expect: lacks this build's own component amazon-ebs.app; it has amazon-ebs.ap, x.b: add it"},
+		{"expect without the component that is set", options{"expect": "amazon-ebs.app", "component": "app"}, "expect: lacks this build's own component app; it has amazon-ebs.app"},
 		{"the token in the metadata", options{"metadata": decoded{"t": publish}}, `metadata["t"]: holds the value of the sensitive variable "token"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -126,8 +128,14 @@ func TestTakenVersion(t *testing.T) {
 		t.Errorf("the same run: got %v, want no error", got)
 	}
 	t.Setenv("ALMANAC_FINGERPRINT", "run-2")
-	if got := configure(block, core("file", "app")); !strings.Contains(got, "version: 1.4.0 of cargomedia/app is taken by number 1") {
-		t.Errorf("another run: got %v, want an error that the version is taken", got)
+	for name, want := range map[string]string{
+		"app":   "choose another version, or leave it out",
+		"other": "choose another version, leave it out, or set fingerprint to that run to add this build to it",
+	} {
+		want = "version: 1.4.0 of cargomedia/app is taken by number 1, made by the run 11111111-2222-3333-4444-555555555555; " + want
+		if got := configure(block, core("file", name)); !strings.HasSuffix(strings.TrimSpace(got), want) {
+			t.Errorf("another run of %s: got %v, want %q at the end", name, got, want)
+		}
 	}
 }
 
@@ -137,8 +145,10 @@ func TestGoodConfigurations(t *testing.T) {
 		"the least":              {"artifact": "cargomedia/app"},
 		"an alias":               {"artifact": "cargomedia/app", "type": "aws.ami"},
 		"placeholders":           {"artifact": "cargomedia/<unknown>", "version": "<unknown>", "metadata": decoded{"id": "<unknown>"}, "component": "x.<unknown>"},
-		"a list in one string":   {"artifact": "cargomedia/app", "expect": "a.b,c.d"},
+		"a list in one string":   {"artifact": "cargomedia/app", "expect": "amazon-ebs.app,c.d"},
 		"all of the terraform":   {"artifact": "cargomedia/app", "terraform": decoded{"path": "app.tf", "style": "data", "aws_provider": "5", "force": "true"}},
+		"expect a placeholder":   {"artifact": "cargomedia/app", "expect": []any{"x.<unknown>"}},
+		"a component to come":    {"artifact": "cargomedia/app", "expect": "x.y", "component": "x.<unknown>"},
 		"a slash at the address": {"artifact": "cargomedia/app", "address": s.URL + "/"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -113,10 +113,21 @@ func (p *prepared) checkRun(ctx context.Context, c *client.Client) {
 	if expect := slices.Sorted(slices.Values(p.Expect)); len(expect) > 0 && !slices.ContainsFunc(expect, unknown) && !slices.Equal(expect, v.Expect) {
 		p.fail("expect", "is %q, and the run %s is recorded with %q already; give that, leave it out, or give the run another fingerprint", expect, p.Fingerprint, v.Expect)
 	}
-	if slices.ContainsFunc(v.Builds, func(b registry.Build) bool { return b.Component == p.component }) {
+	switch i := p.among(v.Builds); {
+	case i < 0:
+	case len(v.Builds[i].Images) > 0:
+		p.fail("fingerprint", "%s is recorded already in version %s by the run %s; a rebuilt image never equals it: use another fingerprint, or build only what is missing with -only=…",
+			p.component, v.Version, p.Fingerprint)
+	default:
+		// The same files can be made again.
 		log.Printf("[WARN] %s of the run %s is recorded already, as %s %s: unless this build makes the very same, it will be refused as a conflict; give it another fingerprint",
 			p.component, p.Fingerprint, p.artifact, v.Version)
 	}
+}
+
+// among returns the index of this build's component among builds; -1 if it is not there.
+func (p *prepared) among(builds []registry.Build) int {
+	return slices.IndexFunc(builds, func(b registry.Build) bool { return b.Component == p.component })
 }
 
 // checkVersionIsFree refuses a version that another run made.
@@ -130,7 +141,10 @@ func (p *prepared) checkVersionIsFree(ctx context.Context, c *client.Client) {
 	case err != nil:
 		p.refused(err)
 	default:
-		p.fail("version", "%s of %s is taken by number %d, made by the run %s; choose another version, leave it out, or set fingerprint to that run to add to it",
-			p.Version, p.artifact, taken.Number, taken.Fingerprint)
+		remedy := "choose another version, or leave it out"
+		if p.among(taken.Builds) < 0 {
+			remedy = "choose another version, leave it out, or set fingerprint to that run to add this build to it"
+		}
+		p.fail("version", "%s of %s is taken by number %d, made by the run %s; %s", p.Version, p.artifact, taken.Number, taken.Fingerprint, remedy)
 	}
 }

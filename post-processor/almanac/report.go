@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -52,13 +53,14 @@ func (r *recording) notRecorded(err error) string {
 		fmt.Fprintf(&b, "What to do: %s\n", hint)
 	}
 	b.WriteString("What was built is kept")
-	if !r.described {
+	rescue := r.rescue(err)
+	if !r.described || rescue == nil {
 		// A command that records a part would only make a conflict of the whole.
 		r.listProduct(&b)
 		return b.String()
 	}
-	b.WriteString(". Record it by hand, with a token in the environment variable " + client.EnvToken + ":\n\n    ")
-	b.WriteString(r.command())
+	b.WriteString(". Record it by hand, with a token in the environment variable " + client.EnvToken + rescue.note + ":\n\n    ")
+	b.WriteString(r.command(rescue))
 	b.WriteString("\n")
 	return b.String()
 }
@@ -84,11 +86,49 @@ func (r *recording) listProduct(b *strings.Builder) {
 	}
 }
 
+// rescue says how the command that records the build differs from what was refused.
+type rescue struct {
+	newVersion          bool // the build goes to a version of its own
+	noVersion, noExpect bool
+	note                string // follows the sentence before the command
+}
+
+// rescue returns nil if no command can succeed.
+func (r *recording) rescue(err error) *rescue {
+	e, ok := errors.AsType[*registry.Error](err)
+	if !ok || e.Kind != registry.Conflict || !r.sent {
+		return new(rescue)
+	}
+	about := func(field string) bool {
+		return slices.ContainsFunc(e.Fields, func(f registry.FieldError) bool { return f.Field == field })
+	}
+	switch {
+	case aboutBuild(e):
+		// The version that the template names is that of the run, so a new one cannot have it.
+		return &rescue{newVersion: true, noVersion: true, note: ". It leaves out the fingerprint and the version, and so makes a new version"}
+	case about("version") && about("expect"):
+		return &rescue{noVersion: true, noExpect: true, note: ". It leaves out the version and expect, and so adds to what is recorded of the run"}
+	case about("version"):
+		return &rescue{noVersion: true, note: ". It leaves out the version, and so adds to what is recorded of the run"}
+	case about("expect"):
+		return &rescue{noExpect: true, note: ". It leaves out expect, and so adds to what is recorded of the run"}
+	case len(e.Fields) == 0 && r.config.Version != "":
+		// Without fields the version is not new, but another run's.
+		return &rescue{noVersion: true, note: ". It leaves out the version, and so gets the next free one"}
+	}
+	return nil
+}
+
+// aboutBuild says whether what is recorded of the build is something else.
+func aboutBuild(e *registry.Error) bool {
+	return slices.ContainsFunc(e.Fields, func(f registry.FieldError) bool { return strings.HasPrefix(f.Field, "build.") })
+}
+
 func (r *recording) hint(err error) string {
 	e, ok := errors.AsType[*registry.Error](err)
 	switch {
 	case !ok:
-	case e.Kind == registry.Conflict && slices.ContainsFunc(e.Fields, func(f registry.FieldError) bool { return strings.HasPrefix(f.Field, "build.") }):
+	case e.Kind == registry.Conflict && aboutBuild(e):
 		return `if the template uses one source twice, set component = "${source.type}.${source.name}" so that each build has its own name; if an earlier run had the same fingerprint, give this one another`
 	case e.Kind == registry.Unavailable:
 		return "start the registry again, then run the command below; it can be run more than once"
@@ -98,8 +138,12 @@ func (r *recording) hint(err error) string {
 
 // command is the command line that records the build. It holds no secret: the token comes from the
 // environment, and what is in it was to be recorded anyway.
-func (r *recording) command() string {
+func (r *recording) command(how *rescue) string {
 	words := []string{"almanac", "publish", r.config.Artifact}
+	if how.newVersion && os.Getenv("ALMANAC_FINGERPRINT") != "" {
+		// The shell that it is pasted into may have it too.
+		words = append([]string{"ALMANAC_FINGERPRINT="}, words...)
+	}
 	add := func(flag, value string) {
 		switch {
 		case strings.HasPrefix(value, "-"):
@@ -110,7 +154,9 @@ func (r *recording) command() string {
 	}
 	add("--address", r.config.Address)
 	add("--type", string(r.build.Type))
-	add("--fingerprint", r.config.Fingerprint)
+	if !how.newVersion {
+		add("--fingerprint", r.config.Fingerprint)
+	}
 	add("--component", r.build.Component)
 	add("--architecture", r.build.Architecture)
 	add("--provider", r.build.Provider)
@@ -123,12 +169,16 @@ func (r *recording) command() string {
 	for _, key := range slices.Sorted(maps.Keys(r.build.Metadata)) {
 		add("--metadata", key+"="+r.build.Metadata[key])
 	}
-	add("--version", r.config.Version)
+	if !how.noVersion {
+		add("--version", r.config.Version)
+	}
 	for _, channel := range r.config.Channels {
 		add("--channel", channel)
 	}
-	for _, component := range r.config.Expect {
-		add("--expect", component)
+	if !how.noExpect {
+		for _, component := range r.config.Expect {
+			add("--expect", component)
+		}
 	}
 	return emit.ShellCommand(words)
 }

@@ -1,11 +1,13 @@
 package almanac
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/registry/client"
@@ -54,10 +56,10 @@ func isDir(path string) bool {
 	return err == nil && stat.IsDir()
 }
 
-// emitOptions are what the template says of the file. It follows the first channel or, without one,
-// latest.
+// emitOptions are what the template says of the file. It follows the first channel; without one the ref
+// is "", for the version itself.
 func (p *prepared) emitOptions() emit.Options {
-	ref := registry.Latest
+	ref := ""
 	if len(p.Channels) > 0 {
 		ref = p.Channels[0]
 	}
@@ -72,11 +74,42 @@ func (r *recording) terraform(ctx context.Context, c *client.Client) {
 		r.ui.say("  %s is not written yet: the post-processor of the last build that the version expects writes it", t.Path)
 		return
 	}
+	if why := r.goesBack(); why != "" {
+		r.ui.say("  %s is not written: %s", t.Path, why)
+		return
+	}
 	if err := r.writeTerraform(ctx, c); err != nil {
 		r.ui.fail("The build is recorded, but the Terraform file %s was not written: %v", t.Path, err)
 		return
 	}
 	r.ui.say("  wrote %s", t.Path)
+}
+
+// goesBack says why the file would name an older version than what it follows does; "" if it would
+// not. A channel can stay at a newer version, and can have been moved back on purpose; without one the
+// file that is there tells.
+func (r *recording) goesBack() string {
+	t, rec := r.config.Terraform, r.receipt
+	if len(r.config.Channels) > 0 {
+		first := r.config.Channels[0]
+		i := slices.IndexFunc(rec.Channels, func(c registry.ChannelOutcome) bool { return c.Name == first && !c.Points })
+		if i < 0 {
+			return ""
+		}
+		return fmt.Sprintf("channel %s does not point to %s (number %d): %s", first, rec.Version, rec.Number, rec.Channels[i].Note)
+	}
+	if info, err := os.Stat(t.Path); t.Force || err != nil || !info.Mode().IsRegular() {
+		return ""
+	}
+	existing, err := os.ReadFile(t.Path)
+	if err != nil {
+		return "" // emit.Write says it
+	}
+	pin, ok := emit.ReadPin(existing)
+	if !ok || pin.Artifact != rec.Artifact || pin.Number <= rec.Number {
+		return ""
+	}
+	return fmt.Sprintf("it is for %s (number %d), which is newer than %s (number %d); set force to go back", pin.Version, pin.Number, rec.Version, rec.Number)
 }
 
 func (r *recording) writeTerraform(ctx context.Context, c *client.Client) error {
@@ -95,7 +128,9 @@ func (r *recording) writeTerraform(ctx context.Context, c *client.Client) error 
 	if err != nil {
 		return err
 	}
-	content, err := emit.File(resolution, r.config.emitOptions())
+	o := r.config.emitOptions()
+	o.Ref = cmp.Or(o.Ref, r.receipt.Version)
+	content, err := emit.File(resolution, o)
 	if err != nil {
 		return err
 	}

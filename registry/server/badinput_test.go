@@ -28,38 +28,41 @@ func TestBadBodiesNameTheirFieldsAndStoreNothing(t *testing.T) {
 		status             int
 		fields             []string
 	}{
-		"unknown fields, at every depth": {"POST", publish, change(`"provider":"aws"`, `"provider":"aws","color":"red"`)[:len(good)+13] + `,"chanels":[]}`, 422, []string{"build.images[0].color", "chanels"}},
-		"another case of a field's name": {"POST", publish, change(`"fingerprint"`, `"Fingerprint"`), 422, []string{"Fingerprint", "fingerprint"}},
-		"wrong types":                    {"POST", publish, `{"fingerprint":5,"channels":"staging","build":{"component":[],"type":null,"images":{}}}`, 422, []string{"build.component", "build.images", "build.type", "channels", "fingerprint"}},
-		"null for an object":             {"POST", publish, `{"fingerprint":"x","build":null}`, 422, []string{"build"}},
-		"an array for an object":         {"POST", publish, `[]`, 422, []string{"body"}},
-		"a string for an object":         {"POST", publish, `"x"`, 422, []string{"body"}},
-		"missing fields":                 {"POST", publish, `{"build":{"images":[{}]}}`, 422, []string{"build.component", "build.images[0].id", "build.images[0].provider", "build.type", "fingerprint"}},
-		"bad values, all at once":        {"POST", publish, strings.NewReplacer("ami-0e1", "ami_0e1", "us-east-1", "mars", "run-1", "run 1").Replace(good), 422, []string{"build.images[0].id", "build.images[1].region", "fingerprint"}},
-		"a key that is there twice":      {"POST", publish, change(`"type":"aws.ami"`, `"type":"aws.ami","type":"archive"`), 400, []string{"build.type"}},
-		"a number that is not whole":     {"POST", "/v1/uploads", `{"artifact":"cargomedia/app","size":1.5,"sha256":"x"}`, 400, []string{"size"}},
-		"a number in scientific form":    {"POST", "/v1/uploads", `{"artifact":"cargomedia/app","size":1e3,"sha256":"x"}`, 400, []string{"size"}},
-		"a number beyond 64 bits":        {"POST", "/v1/uploads", `{"artifact":"cargomedia/app","size":18446744073709551616,"sha256":"x"}`, 400, []string{"size"}},
-		"a negative size, a bad digest":  {"POST", "/v1/uploads", `{"artifact":"cargomedia","size":-1,"sha256":"x"}`, 422, []string{"artifact", "sha256", "size"}},
-		"no JSON":                        {"POST", publish, `fingerprint=run-1`, 400, []string{"body"}},
-		"JSON that ends too early":       {"POST", publish, good[:40], 400, []string{"body"}},
-		"something after the JSON":       {"POST", publish, good + `{}`, 400, []string{"body"}},
-		"a stray bracket after it":       {"POST", publish, good + `]`, 400, []string{"body"}},
-		"only space":                     {"POST", publish, "  \n", 400, []string{"body"}},
-		"an empty body":                  {"POST", publish, "", 400, []string{"body"}},
-		"invalid UTF-8 in a value":       {"POST", publish, change("amazon-ebs.app", "amazon-\xff"), 400, []string{"body"}},
-		"invalid UTF-8 in a key":         {"POST", publish, change(`"fingerprint"`, "\"finger\xc3print\""), 400, []string{"body"}},
-		"half of a surrogate pair":       {"POST", publish, change("amazon-ebs.app", `\ud83d.app`), 400, []string{"body"}},
-		"NUL in a value":                 {"POST", publish, change("amazon-ebs.app", `amazon\u0000`), 422, []string{"build.component"}},
-		"nesting without end":            {"POST", publish, strings.Repeat("[", 5000) + strings.Repeat("]", 5000), 400, []string{"body"}},
-		"a body that is too large":       {"POST", publish, change("amazon-ebs.app", strings.Repeat("x", 4<<20)), 413, []string{"body"}},
-		"a description that is too long": {"PUT", appPath, `{"description":"` + strings.Repeat("x", 4097) + `"}`, 422, []string{"description"}},
-		"a time that is none":            {"POST", "/v1/tokens", `{"name":"x","role":"read","scopes":["*"],"expires_at":"tomorrow"}`, 422, []string{"expires_at"}},
-		"a role that is none":            {"POST", "/v1/tokens", `{"name":"","role":"god","scopes":["*/x"]}`, 422, []string{"name", "name", "role", "scopes[0]"}},
-		"scopes that are null":           {"POST", "/v1/tokens", `{"name":"x","role":"read","scopes":null}`, 422, []string{"scopes"}},
-		"ref and rollback":               {"PUT", appPath + "/channels/production", `{"ref":"1","rollback":true}`, 422, []string{"rollback"}},
-		"a channel named latest":         {"PUT", appPath + "/channels/latest", `{"ref":"1"}`, 422, []string{"channel"}},
-		"a body where none is taken":     {"POST", appPath + "/versions/1/restore", `{}`, 400, []string{"body"}},
+		"unknown fields, at every depth":     {"POST", publish, change(`"provider":"aws"`, `"provider":"aws","color":"red"`)[:len(good)+13] + `,"chanels":[]}`, 422, []string{"build.images[0].color", "chanels"}},
+		"metadata with dots and brackets":    {"POST", publish, `{"fingerprint":"x","foo":1,"build":{"component":"a","type":"archive","metadata":{"app.kubernetes.io/name":"x","a[b":"x","k":5,"x.y":null},"zzz":1}}`, 422, []string{`build.metadata["k"]`, `build.metadata["x.y"]`, "build.zzz", "foo"}},
+		"a metadata key that is there twice": {"POST", publish, change(`"type":"aws.ami"`, `"type":"aws.ami","metadata":{"a.b":"1","a.b":"2"}`), 400, []string{`build.metadata["a.b"]`}},
+		"an empty key":                       {"POST", publish, change(`"type":"aws.ami"`, `"type":"aws.ami","":1`), 422, []string{`build[""]`}},
+		"another case of a field's name":     {"POST", publish, change(`"fingerprint"`, `"Fingerprint"`), 422, []string{"Fingerprint", "fingerprint"}},
+		"wrong types":                        {"POST", publish, `{"fingerprint":5,"channels":"staging","build":{"component":[],"type":null,"images":{}}}`, 422, []string{"build.component", "build.images", "build.type", "channels", "fingerprint"}},
+		"null for an object":                 {"POST", publish, `{"fingerprint":"x","build":null}`, 422, []string{"build"}},
+		"an array for an object":             {"POST", publish, `[]`, 422, []string{"body"}},
+		"a string for an object":             {"POST", publish, `"x"`, 422, []string{"body"}},
+		"missing fields":                     {"POST", publish, `{"build":{"images":[{}]}}`, 422, []string{"build.component", "build.images[0].id", "build.images[0].provider", "build.type", "fingerprint"}},
+		"bad values, all at once":            {"POST", publish, strings.NewReplacer("ami-0e1", "ami_0e1", "us-east-1", "mars", "run-1", "run 1").Replace(good), 422, []string{"build.images[0].id", "build.images[1].region", "fingerprint"}},
+		"a key that is there twice":          {"POST", publish, change(`"type":"aws.ami"`, `"type":"aws.ami","type":"archive"`), 400, []string{"build.type"}},
+		"a number that is not whole":         {"POST", "/v1/uploads", `{"artifact":"cargomedia/app","size":1.5,"sha256":"x"}`, 400, []string{"size"}},
+		"a number in scientific form":        {"POST", "/v1/uploads", `{"artifact":"cargomedia/app","size":1e3,"sha256":"x"}`, 400, []string{"size"}},
+		"a number beyond 64 bits":            {"POST", "/v1/uploads", `{"artifact":"cargomedia/app","size":18446744073709551616,"sha256":"x"}`, 400, []string{"size"}},
+		"a negative size, a bad digest":      {"POST", "/v1/uploads", `{"artifact":"cargomedia","size":-1,"sha256":"x"}`, 422, []string{"artifact", "sha256", "size"}},
+		"no JSON":                            {"POST", publish, `fingerprint=run-1`, 400, []string{"body"}},
+		"JSON that ends too early":           {"POST", publish, good[:40], 400, []string{"body"}},
+		"something after the JSON":           {"POST", publish, good + `{}`, 400, []string{"body"}},
+		"a stray bracket after it":           {"POST", publish, good + `]`, 400, []string{"body"}},
+		"only space":                         {"POST", publish, "  \n", 400, []string{"body"}},
+		"an empty body":                      {"POST", publish, "", 400, []string{"body"}},
+		"invalid UTF-8 in a value":           {"POST", publish, change("amazon-ebs.app", "amazon-\xff"), 400, []string{"body"}},
+		"invalid UTF-8 in a key":             {"POST", publish, change(`"fingerprint"`, "\"finger\xc3print\""), 400, []string{"body"}},
+		"half of a surrogate pair":           {"POST", publish, change("amazon-ebs.app", `\ud83d.app`), 400, []string{"body"}},
+		"NUL in a value":                     {"POST", publish, change("amazon-ebs.app", `amazon\u0000`), 422, []string{"build.component"}},
+		"nesting without end":                {"POST", publish, strings.Repeat("[", 5000) + strings.Repeat("]", 5000), 400, []string{"body"}},
+		"a body that is too large":           {"POST", publish, change("amazon-ebs.app", strings.Repeat("x", 4<<20)), 413, []string{"body"}},
+		"a description that is too long":     {"PUT", appPath, `{"description":"` + strings.Repeat("x", 4097) + `"}`, 422, []string{"description"}},
+		"a time that is none":                {"POST", "/v1/tokens", `{"name":"x","role":"read","scopes":["*"],"expires_at":"tomorrow"}`, 422, []string{"expires_at"}},
+		"a role that is none":                {"POST", "/v1/tokens", `{"name":"","role":"god","scopes":["*/x"]}`, 422, []string{"name", "name", "role", "scopes[0]"}},
+		"scopes that are null":               {"POST", "/v1/tokens", `{"name":"x","role":"read","scopes":null}`, 422, []string{"scopes"}},
+		"ref and rollback":                   {"PUT", appPath + "/channels/production", `{"ref":"1","rollback":true}`, 422, []string{"rollback"}},
+		"a channel named latest":             {"PUT", appPath + "/channels/latest", `{"ref":"1"}`, 422, []string{"channel"}},
+		"a body where none is taken":         {"POST", appPath + "/versions/1/restore", `{}`, 400, []string{"body"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -82,6 +85,25 @@ func TestBadBodiesNameTheirFieldsAndStoreNothing(t *testing.T) {
 			t.Errorf("tokens: %+v", got)
 		}
 	})
+}
+
+func TestUnknownFieldsAreAnsweredWithThoseThereAre(t *testing.T) {
+	s := servertest.New(t)
+	p := as(s, s.AdminToken).send(t, "POST", appPath+"/publish",
+		`{"fingerprint":"x","chanels":[],"build":{"component":"a","type":"archive","created_at":null,"files":[{"name":"a","hash":"b"}],"metadatas":{}}}`).problem(t, 422)
+	want := map[string]string{
+		"chanels":             "is not a field of this object; it has build, channels, expect, fingerprint, version, version_metadata",
+		"build.metadatas":     "is not a field of this object; it has architecture, component, files, images, metadata, provenance, provider, type",
+		"build.files[0].hash": "is not a field of this object; it has name, sha256, size",
+	}
+	for _, f := range p.Fields {
+		if text, ok := want[f.Field]; ok && text == f.Message {
+			delete(want, f.Field)
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("not answered: %q\ngot %+v", want, p.Fields)
+	}
 }
 
 func TestLargestBodyFits(t *testing.T) {

@@ -22,7 +22,8 @@ const maxBody = 4 << 20
 // readJSON reads and checks a JSON body and puts it back, so that huma can decode it. What
 // encoding/json would let pass or mend in silence is refused here: a key that is there twice, bytes
 // after the value, text that is not valid Unicode.
-func readJSON(x *exchange, r *http.Request) error {
+// What is beside the shape that the route expects is refused here, too.
+func readJSON(x *exchange, r *http.Request, expected shape) error {
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Header.Get("Content-Type") != "" && (err != nil || media != "application/json") {
 		return withStatus(http.StatusUnsupportedMediaType, &registry.Error{
 			Kind: registry.Invalid, Msg: "the body must be JSON; send it with Content-Type: application/json",
@@ -37,7 +38,7 @@ func readJSON(x *exchange, r *http.Request) error {
 	if _, err := body.ReadFrom(http.MaxBytesReader(x.ResponseWriter, r.Body, maxBody)); err != nil {
 		return bodyError(err)
 	}
-	if err := checkJSON(body.Bytes()); err != nil {
+	if err := checkJSON(body.Bytes(), expected); err != nil {
 		return err
 	}
 	r.Body = io.NopCloser(&body)
@@ -76,8 +77,9 @@ func bodyError(err error) error {
 		registry.FieldError{Field: "body", Message: "could not be read to its end"})
 }
 
-// checkJSON returns all that is wrong with a body's text, whatever its meaning.
-func checkJSON(body []byte) error {
+// checkJSON returns all that is wrong with a body's text, whatever its meaning; or, if nothing is, all
+// in which it is not of the expected shape.
+func checkJSON(body []byte, expected shape) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return badRequest("the body is missing", registry.FieldError{Field: "body", Message: "must be a JSON object"})
 	}
@@ -85,9 +87,9 @@ func checkJSON(body []byte) error {
 		return badRequest("the body is not valid UTF-8",
 			registry.FieldError{Field: "body", Message: fmt.Sprintf("byte %d is not valid UTF-8", invalidAt(body))})
 	}
-	c := jsonChecker{dec: json.NewDecoder(bytes.NewReader(body))}
+	c := jsonChecker{dec: json.NewDecoder(bytes.NewReader(body)), shape: expected}
 	c.dec.UseNumber()
-	err := c.value(0)
+	err := c.value(0, expected.schema, false)
 	if err == nil {
 		if _, err = c.dec.Token(); err == io.EOF {
 			err = nil
@@ -108,7 +110,13 @@ func checkJSON(body []byte) error {
 		return badRequest("the body has a character that is not valid Unicode",
 			registry.FieldError{Field: "body", Message: fmt.Sprintf("the escape at byte %d is half of a surrogate pair", at)})
 	}
-	return c.mistakes.err()
+	if err := c.mistakes.err(); err != nil {
+		return err
+	}
+	if c.misshapen.count > 0 {
+		return &registry.Error{Kind: registry.Invalid, Msg: c.misshapen.text(), Fields: c.misshapen.fields}
+	}
+	return nil
 }
 
 func jsonText(err error) string {
@@ -163,121 +171,4 @@ func escapedUnit(b []byte) uint64 {
 		return 0
 	}
 	return unit
-}
-
-// jsonChecker walks through one JSON value.
-type jsonChecker struct {
-	dec      *json.Decoder
-	path     []pathPart
-	values   int
-	mistakes mistakes
-}
-
-// pathPart is a key, or an index where the key is "".
-type pathPart struct {
-	key   string
-	index int
-}
-
-// Limits of a JSON body: far beyond what any request has, and far below what would hurt. What comes
-// after this check spends memory on every value of a body, right or wrong.
-const (
-	maxNesting  = 32
-	maxValues   = 100_000
-	maxElements = 1000 // of one array; the longest that the registry takes
-)
-
-// jsonLimit is a limit of a JSON body that was hit.
-type jsonLimit string
-
-func (l jsonLimit) Error() string { return string(l) }
-
-func (c *jsonChecker) value(depth int) error {
-	if c.values++; c.values > maxValues {
-		return jsonLimit(fmt.Sprintf("it has more than %d values", maxValues))
-	}
-	token, err := c.dec.Token()
-	if err != nil {
-		return err
-	}
-	switch token := token.(type) {
-	case json.Number:
-		// All numbers of the API are whole. Neither 1e3 nor 1.0 nor 2^64 decodes into an int64.
-		if _, err := strconv.ParseInt(token.String(), 10, 64); err != nil {
-			c.add("%s is not a whole number of at most 64 bits, written in digits", clip(token.String()))
-		}
-	case json.Delim:
-		if depth == maxNesting {
-			return jsonLimit(fmt.Sprintf("it is nested more than %d deep", maxNesting))
-		}
-		if token == '{' {
-			err = c.object(depth)
-		} else {
-			err = c.array(depth)
-		}
-		if err == nil {
-			_, err = c.dec.Token() // the closing delimiter
-		}
-	}
-	return err
-}
-
-func (c *jsonChecker) object(depth int) error {
-	seen := map[string]bool{}
-	for c.dec.More() {
-		token, err := c.dec.Token()
-		if err != nil {
-			return err
-		}
-		key, _ := token.(string)
-		c.path = append(c.path, pathPart{key: key})
-		if seen[key] {
-			c.add("is there twice")
-		}
-		seen[key] = true
-		if err := c.value(depth + 1); err != nil {
-			return err
-		}
-		c.path = c.path[:len(c.path)-1]
-	}
-	return nil
-}
-
-func (c *jsonChecker) array(depth int) error {
-	for i := 0; c.dec.More(); i++ {
-		c.path = append(c.path, pathPart{index: i})
-		if err := c.value(depth + 1); err != nil {
-			return err
-		}
-		c.path = c.path[:len(c.path)-1]
-		if i == maxElements {
-			c.add("has more than %d entries", maxElements)
-		}
-	}
-	return nil
-}
-
-func (c *jsonChecker) add(format string, args ...any) {
-	c.mistakes.add(func() registry.FieldError {
-		return registry.FieldError{Field: c.place(), Message: fmt.Sprintf(format, args...)}
-	})
-}
-
-// place is where the checker is, as the domain names fields.
-func (c *jsonChecker) place() string {
-	if len(c.path) == 0 {
-		return "body"
-	}
-	var at strings.Builder
-	for i, part := range c.path {
-		switch {
-		case part.key == "":
-			fmt.Fprintf(&at, "[%d]", part.index)
-		case i > 0:
-			at.WriteString("." + clip(part.key))
-		default:
-			at.WriteString(clip(part.key))
-		}
-	}
-	return at.String()
 }

@@ -1,15 +1,19 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
@@ -58,7 +62,7 @@ func FuzzCheckJSON(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		if checkJSON(body) != nil {
+		if checkJSON(body, shape{}) != nil {
 			return
 		}
 		// What is accepted decodes, and survives without a replacement character that was not there.
@@ -74,6 +78,30 @@ func FuzzCheckJSON(f *testing.F) {
 			if !strings.ContainsRune(string(body), utf8.RuneError) && !strings.Contains(strings.ToLower(string(body)), `\ufffd`) {
 				t.Fatalf("%q was changed to %q", body, again)
 			}
+		}
+	})
+}
+
+// FuzzBodyShape holds what is accepted as a publication to be one that decodes.
+func FuzzBodyShape(f *testing.F) {
+	for _, seed := range []string{
+		`{"fingerprint":"x","build":{"component":"c","type":"archive","metadata":{"a.b[":"1"},"files":[{"name":"n","size":1,"sha256":"x"}]}}`,
+		`{"fingerprint":"x","expect":null,"build":{"component":"c","type":"archive","created_at":"2026-01-01T00:00:00Z","images":[{}]}}`,
+		`{"Fingerprint":"x","build":{"metadata":{"k":null}}}`, `null`, `[]`, `{"":{"":[]}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	schemas := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	expected := shape{schemas, schemas.Schema(reflect.TypeFor[registry.Publication](), true, "")}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if checkJSON(body, expected) != nil {
+			return
+		}
+		dec := json.NewDecoder(bytes.NewReader(body))
+		dec.DisallowUnknownFields()
+		var pub registry.Publication
+		if err := dec.Decode(&pub); err != nil {
+			t.Fatalf("%q was accepted: %v", body, err)
 		}
 	})
 }

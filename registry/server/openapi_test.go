@@ -155,3 +155,51 @@ func TestDocsPageStandsAlone(t *testing.T) {
 		t.Error("the template refused a value")
 	}
 }
+
+// TestBodiesUseOnlyWhatIsChecked holds the schemas of bodies to the keywords that the check of bodies
+// knows: it would not notice another one.
+func TestBodiesUseOnlyWhatIsChecked(t *testing.T) {
+	var spec struct {
+		Paths map[string]map[string]struct {
+			RequestBody struct {
+				Content map[string]struct{ Schema any }
+			}
+		}
+		Components struct{ Schemas map[string]any }
+	}
+	if err := json.Unmarshal([]byte(describe(t, "/openapi.json").body), &spec); err != nil {
+		t.Fatal(err)
+	}
+	known := []string{"type", "format", "description", "readOnly", "properties", "required", "additionalProperties", "items", "$ref", "minLength", "maxLength", "enum"}
+	members := 0
+	var check func(at string, schema any)
+	check = func(at string, schema any) {
+		s, ok := schema.(map[string]any)
+		if !ok {
+			return // additionalProperties may be true or false
+		}
+		for keyword := range s {
+			if !slices.Contains(known, keyword) {
+				t.Errorf("%s: the check of bodies does not know %s", at, keyword)
+			}
+		}
+		if ref, ok := s["$ref"].(string); ok {
+			check(at, spec.Components.Schemas[strings.TrimPrefix(ref, "#/components/schemas/")])
+		}
+		check(at+"[]", s["items"])
+		check(at+"{}", s["additionalProperties"])
+		properties, _ := s["properties"].(map[string]any)
+		for name, member := range properties {
+			members++
+			check(at+"."+name, member)
+		}
+	}
+	for path, methods := range spec.Paths {
+		for method, o := range methods {
+			check(method+" "+path, o.RequestBody.Content["application/json"].Schema)
+		}
+	}
+	if members == 0 {
+		t.Error("no body was found")
+	}
+}

@@ -38,6 +38,13 @@ func (s *Server) serveDocs(x *exchange, r *http.Request) error {
 	return x.text("text/html; charset=utf-8", s.docs)
 }
 
+// toDocs sends a person who knows no more than the registry's address to the page that explains it.
+func toDocs(x *exchange, _ *http.Request) error {
+	x.Header().Set("Location", "/docs")
+	x.WriteHeader(http.StatusSeeOther)
+	return nil
+}
+
 func (x *exchange) text(media string, body []byte) error {
 	x.Header()["Content-Type"] = []string{media}
 	// An error means that the client is gone.

@@ -113,8 +113,6 @@ var setUpHuma = sync.OnceFunc(func() {
 		}
 		return &humaProblem{w.(*exchange).problem(r, err)}
 	}
-	// Else "Fingerprint" would be taken for "fingerprint", which encoding/json does not undo.
-	huma.ValidateStrictCasing = true
 	huma.DefaultArrayNullable = false
 })
 
@@ -140,11 +138,7 @@ func humaError(status int, msg string, errs []error) error {
 	return withStatus(status, e)
 }
 
-// requiredBefore and requiredAfter split huma's sentence about a missing property at its name.
-var requiredBefore, requiredAfter, _ = strings.Cut(validation.MsgExpectedRequiredProperty, "%s")
-
 var humaWords = map[string]string{
-	validation.MsgUnexpectedProperty:      "is not a field of this request; /docs lists those there are",
 	validation.MsgExpectedString:          "must be a string",
 	validation.MsgExpectedBoolean:         "must be true or false",
 	validation.MsgExpectedInteger:         "must be a whole number",
@@ -162,33 +156,28 @@ var humaLimits = []struct{ sentence, words string }{
 	{validation.MsgExpectedMaxLength, "must have %s characters or fewer"},
 }
 
-// fieldError names the place as the domain does (no "body.", no "query.") and says what would be right.
+// fieldError names the place as the domain does (no "query.") and says what would be right.
 func fieldError(d *huma.ErrorDetail) registry.FieldError {
 	field := d.Location
-	for _, prefix := range []string{"body.", "query.", "path.", "header."} {
+	for _, prefix := range []string{"query.", "path.", "header."} {
 		if rest, ok := strings.CutPrefix(field, prefix); ok {
 			field = rest
 			break
 		}
 	}
-	if rest, ok := strings.CutPrefix(d.Message, requiredBefore); ok {
-		if name, ok := strings.CutSuffix(rest, requiredAfter); ok {
-			if field == "body" {
-				field = name
-			} else {
-				field += "." + name
-			}
-			return registry.FieldError{Field: field, Message: "is missing"}
-		}
-	}
-	if words, ok := humaWords[d.Message]; ok {
-		return registry.FieldError{Field: field, Message: words}
+	return registry.FieldError{Field: field, Message: wordsFor(d.Message)}
+}
+
+// wordsFor is a sentence of huma in this package's words.
+func wordsFor(message string) string {
+	if words, ok := humaWords[message]; ok {
+		return words
 	}
 	for _, limit := range humaLimits {
 		before, _, _ := strings.Cut(limit.sentence, "%")
-		if number, ok := strings.CutPrefix(d.Message, before); ok {
-			return registry.FieldError{Field: field, Message: fmt.Sprintf(limit.words, number)}
+		if number, ok := strings.CutPrefix(message, before); ok {
+			return fmt.Sprintf(limit.words, number)
 		}
 	}
-	return registry.FieldError{Field: field, Message: d.Message}
+	return message
 }

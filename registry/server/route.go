@@ -149,7 +149,8 @@ func (a adapter) Handle(op *huma.Operation, handle func(huma.Context)) {
 	}}
 	switch {
 	case op.RequestBody != nil:
-		rt.body = readJSON
+		expected := shape{a.server.api.OpenAPI().Components.Schemas, op.RequestBody.Content[jsonType[0]].Schema}
+		rt.body = func(x *exchange, r *http.Request) error { return readJSON(x, r, expected) }
 	case op.Method == http.MethodPost || op.Method == http.MethodPut:
 		rt.body = func(_ *exchange, r *http.Request) error { return noBody(r) }
 	}

@@ -75,7 +75,7 @@ func (s *Server) routes() {
 	typed(s, op("getUpload", "GET", upload, tagBytes, needPublish, "Ask how far an upload is", ""), s.getUpload)
 	plain(s, appendUploadOperation(), s.appendUpload)
 	typed(s, op("commitUpload", "PUT", upload, tagBytes, needPublish, "Finish an upload",
-		"Verifies size and digest. Takes no body. Bytes that are not what was announced are refused and dropped."), s.commitUpload)
+		"Verifies size and digest. Takes no body. While bytes are missing it gets 409, with the header Upload-Offset, and can go on. Bytes that are not what was announced are refused and dropped."), s.commitUpload)
 	typed(s, op("abortUpload", "DELETE", upload, tagBytes, needPublish, "Give an upload up", ""), s.abortUpload)
 
 	plain(s, listEventsOperation(schemas), s.listEvents)
@@ -91,6 +91,7 @@ func (s *Server) routes() {
 	open(s, op("metrics", "GET", "/metrics", tagOperations, needNothing, "Metrics for Prometheus", ""), "text/plain", s.serveMetrics)
 	open(s, op("openapi", "GET", "/openapi.json", tagOperations, needNothing, "This description, as OpenAPI 3.1", ""), "application/json", s.serveOpenAPI)
 	open(s, op("docs", "GET", "/docs", tagOperations, needNothing, "This description, as a page", ""), "text/html", s.serveDocs)
+	s.mux.HandleFunc("GET /{$}", (&route{server: s, path: "/", open: true, handler: toDocs}).serve)
 }
 
 // op describes an operation. needs is the right that its caller must have.
@@ -98,8 +99,8 @@ func op(id, method, path, tag, needs, summary, description string) huma.Operatio
 	return huma.Operation{
 		OperationID: id, Method: method, Path: path, Tags: []string{tag}, Summary: summary, Description: description,
 		Security: security(needs), Metadata: map[string]any{"needs": needs},
-		// A route checks both before huma sees the request.
-		MaxBodyBytes: -1, BodyReadTimeout: -1,
+		// A route checks all three before huma sees the request.
+		MaxBodyBytes: -1, BodyReadTimeout: -1, SkipValidateBody: true,
 	}
 }
 

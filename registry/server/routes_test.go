@@ -147,7 +147,7 @@ func TestExamplesOfTheDescriptionWork(t *testing.T) {
 func TestUnknownRoutesAndMethods(t *testing.T) {
 	s := servertest.New(t)
 	c := as(s, s.AdminToken)
-	for _, path := range []string{"/", "/v1", "/v1/", "/v1/artifacts/", "/v1/artifacts/a", "/v2/artifacts", "/v1/artifacts/a/b/c", "/schemas/Artifact.json", "/openapi.yaml", "/docs/x"} {
+	for _, path := range []string{"/v1", "/v1/", "/v1/artifacts/", "/v1/artifacts/a", "/v2/artifacts", "/v1/artifacts/a/b/c", "/schemas/Artifact.json", "/openapi.yaml", "/docs/x"} {
 		p := c.get(t, path).problem(t, 404)
 		if p.Kind != registry.NotFound {
 			t.Errorf("%s: kind %q", path, p.Kind)
@@ -170,6 +170,15 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestRootLeadsToTheDocs(t *testing.T) {
+	s := servertest.New(t)
+	c := caller{url: s.URL}
+	if got := c.get(t, "/"); got.status != http.StatusSeeOther || got.header.Get("Location") != "/docs" {
+		t.Errorf("got %d to %q, want 303 to /docs", got.status, got.header.Get("Location"))
+	}
+	c.send(t, "POST", "/", "").problem(t, http.StatusMethodNotAllowed)
 }
 
 func TestPathTricksAreRefused(t *testing.T) {

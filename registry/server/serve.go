@@ -71,7 +71,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, o ServeOption
 
 func (s *Server) stop(srv *http.Server, cut func(), running *atomic.Int64, o ServeOptions) error {
 	s.Drain()
-	s.log.Info("shutting down: running requests may finish", "grace", o.Grace)
+	s.log.Info("shutting down: running requests may finish", "grace", o.Grace.String())
 	grace, cancel := context.WithTimeout(context.Background(), o.Grace)
 	defer cancel()
 	if o.Kill != nil {

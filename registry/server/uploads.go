@@ -49,7 +49,13 @@ func (s *Server) getUpload(ctx context.Context, in *uploadPath) (*uploadOutput, 
 }
 
 func (s *Server) commitUpload(ctx context.Context, in *uploadPath) (*uploadOutput, error) {
-	return uploadAnswer(s.svc.CommitUpload(ctx, in.ID))
+	status, err := s.svc.CommitUpload(ctx, in.ID)
+	if registry.KindOf(err) == registry.Conflict {
+		h := http.Header{}
+		s.tellOffset(ctx, h, in.ID)
+		return nil, huma.ErrorWithHeaders(err, h)
+	}
+	return uploadAnswer(status, err)
 }
 
 func (s *Server) abortUpload(ctx context.Context, in *uploadPath) (*none, error) {
@@ -102,9 +108,7 @@ func (s *Server) appendUpload(x *exchange, r *http.Request) error {
 		x.Header().Set(uploadOffset, strconv.FormatInt(now, 10))
 		return uploadBroken(in.err, s.opts.StallTimeout)
 	case registry.KindOf(err) == registry.Conflict:
-		if status, err := s.svc.Upload(r.Context(), id); err == nil {
-			x.Header().Set(uploadOffset, strconv.FormatInt(status.Offset, 10))
-		}
+		s.tellOffset(r.Context(), x.Header(), id)
 		return err
 	case err != nil:
 		return err
@@ -112,6 +116,13 @@ func (s *Server) appendUpload(x *exchange, r *http.Request) error {
 	x.Header().Set(uploadOffset, strconv.FormatInt(now, 10))
 	x.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// tellOffset says in a header where an upload is, so that a client that was wrong about it can go on.
+func (s *Server) tellOffset(ctx context.Context, h http.Header, id string) {
+	if status, err := s.svc.Upload(ctx, id); err == nil {
+		h.Set(uploadOffset, strconv.FormatInt(status.Offset, 10))
+	}
 }
 
 func parseOffset(r *http.Request) (int64, error) {

@@ -88,6 +88,21 @@ func TestWrongOffsetSaysTheRightOne(t *testing.T) {
 	}
 }
 
+func TestFinishingTooEarlySaysWhereToGoOn(t *testing.T) {
+	s := servertest.New(t)
+	c := as(s, s.AdminToken)
+	location := begin(t, c, "hello world\n")
+	patch(t, c, location, 0, "hello").ok(t)
+	early := c.send(t, "PUT", location, "")
+	if p := early.problem(t, http.StatusConflict); p.Kind != registry.Conflict || early.header.Get("Upload-Offset") != "5" {
+		t.Errorf("got %+v and Upload-Offset %q, want a conflict and 5", p, early.header.Get("Upload-Offset"))
+	}
+	patch(t, c, location, 5, " world\n").ok(t)
+	if status := decode[registry.UploadStatus](t, c.send(t, "PUT", location, "").ok(t)); !status.Done {
+		t.Errorf("got %+v", status)
+	}
+}
+
 func TestBadUploadsAreRefused(t *testing.T) {
 	s := servertest.New(t)
 	c := as(s, s.AdminToken)
@@ -183,7 +198,16 @@ func TestCutConnectionKeepsWhatArrived(t *testing.T) {
 	conn := dial(t, s, patchHead(s, location, 0, len(content), "")+content[:100_000])
 	conn.Close()
 	offsetOf(t, c, location, 100_000)
-	patch(t, c, location, 100_000, content[100_000:]).ok(t)
+	// The bytes can be seen a moment before the request that was cut lets go of the upload.
+	rest := patch(t, c, location, 100_000, content[100_000:])
+	for range 200 {
+		if rest.status != http.StatusConflict || rest.header.Get("Upload-Offset") != "100000" {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+		rest = patch(t, c, location, 100_000, content[100_000:])
+	}
+	rest.ok(t)
 	c.send(t, "PUT", location, "").ok(t)
 }
 

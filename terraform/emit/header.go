@@ -104,7 +104,7 @@ func command(r registry.Resolution, o Options) string {
 		}
 	}
 	if o.Ident != Ident(r.Artifact.Name()) {
-		words = append(words, "--ident", o.Ident)
+		words = append(words, "--name", o.Ident)
 	}
 	return ShellCommand(words)
 }

@@ -12,8 +12,8 @@
 # aws-provider  5
 # owners        123456789012,self
 # identifier    base
-# regenerate    almanac terraform cargomedia/my-app --ref production --type amazon.image --component amazon-ebs.app --arch x86_64 --style data --aws-provider 5 --owner 123456789012 --owner self --ident base
-# checksum      sha256:da186614ba48dd2bcf9cc68a9b93193959fd167723549d933d9934c1a7b238c4
+# regenerate    almanac terraform cargomedia/my-app --ref production --type amazon.image --component amazon-ebs.app --arch x86_64 --style data --aws-provider 5 --owner 123456789012 --owner self --name base
+# checksum      sha256:62e90c30f2db1bb80cf75111e1e0d9d9414f79f47d661d90c49a7e31b4867f68
 
 # The AMI of a region is local.base.ami_ids["ap-southeast-2"]. A new AMI replaces an aws_instance; one that must
 # stay gets lifecycle { ignore_changes = [ami] }.

@@ -12,8 +12,8 @@
 # aws-provider  6
 # owners        self
 # identifier    _0_for_ever
-# regenerate    "almanac terraform cargomedia/0.for-ever --ref production --type amazon.image --component 'amazon-ebs.\u202egnitirw' --arch x86_64 --style data --aws-provider 6"
-# checksum      sha256:487a18b5578e5150e631d1c9fec73a6b4a41d6eee4d5e74cdd0db44a5fb257d5
+# regenerate    almanac terraform cargomedia/0.for-ever --ref production --type amazon.image --component $'amazon-ebs.\342\200\256gnitirw' --arch x86_64 --style data --aws-provider 6
+# checksum      sha256:c8f420df751555a0c955b02afe8b2dc175ba539be48231db56662de241b8f60d
 
 # WARNING: cargomedia/0.for-ever 1.4.0 is revoked as of 2026-04-02 08:00:00 UTC: CVE-2026-1\n}\nlocals { x = "${file("/etc/passwd")}" }
 # The AMI of a region is local._0_for_ever.ami_ids["ap-southeast-2"]. A new AMI replaces an aws_instance; one that must
