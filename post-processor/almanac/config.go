@@ -38,8 +38,8 @@ type Config struct {
 	Metadata map[string]string `mapstructure:"metadata"`
 	// The components without which the version is not complete, such as
 	// `["amazon-ebs.app", "virtualbox-iso.app"]`. Until all of them are recorded the version is open: nobody is
-	// offered it. It must list the component of each source that the block is for. Without it the first
-	// recorded build completes the version.
+	// offered it. A source that is not listed is recorded, too, and the version does not wait for it. Without
+	// it the first recorded build completes the version.
 	Expect []string `mapstructure:"expect"`
 	// Whether to upload the artifact's files. Defaults to `true` when the artifact has files.
 	Files config.Trilean `mapstructure:"files"`

@@ -222,3 +222,19 @@ func TestWhatIsRecordedOfTheRunIsCompared(t *testing.T) {
 		}
 	}
 }
+
+// Packer does not say which sources there are, so a component that is not expected may be meant or misspelt.
+func TestAComponentThatIsNotExpectedIsToldOf(t *testing.T) {
+	s := servertest.New(t)
+	environment(t, s, s.Token(t, "packer", "publish"))
+	pp := new(almanac.PostProcessor)
+	if err := pp.Configure(options{"artifact": "cargomedia/app", "expect": []any{"x.lats"}, "fingerprint": "run-1"}, core("x", "last")); err != nil {
+		t.Fatal(err)
+	}
+	shown := finish(t, pp)
+	for _, want := range []string{"still expects x.lats", "expect does not list x.last itself"} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("shown:\n%s\nwant %q in it", shown, want)
+		}
+	}
+}

@@ -97,7 +97,6 @@ func prepare(raws []any, b *built) prepared {
 	p.checkLists(final)
 	p.checkChoices()
 	if !final {
-		p.checkExpected()
 		// Once there is a build, bad metadata is left out and a file that cannot be written is not: the
 		// build is recorded all the same.
 		p.checkMetadata()
@@ -196,20 +195,6 @@ func (p *prepared) checkLists(final bool) {
 			}
 		}
 	}
-}
-
-// checkExpected finds the spelling mistake that would keep the version open for ever. What is wrong with
-// the names themselves is said elsewhere.
-func (p *prepared) checkExpected() {
-	if len(p.Expect) == 0 || slices.Contains(p.Expect, p.component) {
-		return
-	}
-	for _, name := range append([]string{p.component}, p.Expect...) {
-		if unknown(name) || p.sensitive(name) != "" || registry.CheckComponent(name) != nil {
-			return
-		}
-	}
-	p.fail("expect", "lacks this build's own component %s; it has %s: add it, or set component to the one that is meant", p.component, strings.Join(p.Expect, ", "))
 }
 
 // checkMetadata also keeps secrets out: what is recorded is there to be read.

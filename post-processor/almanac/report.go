@@ -37,9 +37,9 @@ func (r *recording) say() {
 	}
 	if rec.Status == registry.StatusOpen {
 		r.ui.say("  not offered yet: the version still expects %s", strings.Join(rec.Missing, ", "))
-	}
-	if len(r.config.Expect) > 0 && !slices.Contains(r.config.Expect, rec.Component) {
-		r.ui.say("  expect does not list %s itself: if that is a spelling mistake, the version will stay open", rec.Component)
+		if len(r.config.Expect) > 0 && !slices.Contains(r.config.Expect, rec.Component) {
+			r.ui.say("  expect does not list %s itself: if that is a spelling mistake, the version will stay open", rec.Component)
+		}
 	}
 }
 
