@@ -21,15 +21,15 @@ variable "output" {
 }
 
 locals {
-  # An AMI's name is unique within an account and region.
-  stamp = formatdate("YYYYMMDDhhmmss", timestamp())
+  # An AMI's name is unique within an account and region, also when two builds begin in the same second.
+  name = "app-${formatdate("YYYYMMDDhhmmss", timestamp())}-${substr(uuidv4(), 0, 8)}"
 }
 
 source "amazon-ebs" "app" {
   region        = "us-east-1"
   ami_regions   = ["eu-west-1", "ap-southeast-2"]
   instance_type = "t3.micro"
-  ami_name      = "app-${local.stamp}"
+  ami_name      = local.name
 
   # A real build provisions over SSH; this one makes a copy of its base image.
   communicator = "none"

@@ -37,13 +37,13 @@ func TestWhatPackerBuildsIsWhatTerraformGets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	build := func(args ...string) {
+	build := func(t *testing.T, args ...string) {
 		t.Helper()
 		if r := packer.Run(t, append(append([]string{"build", "-var", "output=" + packer.Dir}, args...), example)...); r.Code != 0 {
 			t.Fatalf("packer build ended with %d:\n%s", r.Code, r.Output)
 		}
 	}
-	build()
+	build(t)
 	c := server.Client(t, server.Token(t, "reader", "read", "cargomedia/*"))
 
 	image, err := c.Resolve(t.Context(), "cargomedia/app", "staging", registry.Question{Type: "aws.ami"})
@@ -109,7 +109,7 @@ func TestWhatPackerBuildsIsWhatTerraformGets(t *testing.T) {
 		if err := os.Remove(filepath.Join(packer.Dir, "app.tf")); err != nil {
 			t.Fatal(err)
 		}
-		build("-only=amazon-ebs.*")
+		build(t, "-only=amazon-ebs.*")
 		next, err := c.Resolve(t.Context(), "cargomedia/app", "staging", registry.Question{Type: "aws.ami", Region: "eu-west-1"})
 		if err != nil || next.Number != 2 || next.ID == built["eu-west-1"] {
 			t.Fatalf("got %+v, %v", next, err)
