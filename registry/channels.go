@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"strings"
 )
 
 // ChannelHistory is a channel and how it came to point where it does.
@@ -136,8 +135,8 @@ func checkChange(channel string, change ChannelChange) (Ref, error) {
 // checkOffered refuses a version that nobody should be sent to.
 func (s *Service) checkOffered(v Version) error {
 	switch {
-	case v.Status == StatusOpen:
-		return Errorf(Conflict, "version %s (number %d) of %s is open: it still expects %s", v.Version, v.Number, v.Artifact, strings.Join(v.Missing(), ", "))
+	case v.Status != StatusComplete:
+		return Errorf(Conflict, "%s", v.unfinished())
 	case v.RevokedAt(s.time()):
 		return Errorf(Conflict, "version %s (number %d) of %s is revoked: %s", v.Version, v.Number, v.Artifact, v.Revocation.Reason)
 	}

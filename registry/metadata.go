@@ -54,7 +54,7 @@ func CheckMetadata(field string, m Metadata) []FieldError {
 }
 
 // FullMetadata is a build's own metadata on top of its version's, with what is derived from the
-// images of an amazon.image: "region.REGION" for each region and, unless the build's own metadata says
+// images of an amazon.image that are offered: "region.REGION" for each region and, unless the build's own metadata says
 // otherwise, "ami_id" and "region" as comma lists in the order of the regions (as Atlas did since 2015).
 func FullMetadata(version Metadata, b Build) Metadata {
 	full := maps.Clone(version)
@@ -62,11 +62,12 @@ func FullMetadata(version Metadata, b Build) Metadata {
 		full = Metadata{}
 	}
 	maps.Copy(full, b.Metadata)
-	if b.Type != AmazonImage || len(b.Images) == 0 {
+	images := b.offeredImages()
+	if b.Type != AmazonImage || len(images) == 0 {
 		return full
 	}
 	var regions, ids []string
-	for _, image := range sortedImages(b.Images) {
+	for _, image := range sortedImages(images) {
 		full[regionPrefix+image.Region] = image.ID
 		regions = append(regions, image.Region)
 		ids = append(ids, image.ID)

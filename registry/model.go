@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -35,6 +36,7 @@ type Status string
 const (
 	StatusOpen     Status = "open"     // it expects builds that are not there yet
 	StatusComplete Status = "complete" // offered, unless revoked
+	StatusFailed   Status = "failed"   // an image of it was found to be unusable before it was complete
 )
 
 // Version is one immutable step of an artifact. It groups the builds of one run.
@@ -42,7 +44,7 @@ type Version struct {
 	Artifact ArtifactName `json:"artifact"`
 	VersionID
 	Fingerprint string `json:"fingerprint" doc:"Names the run that made it; unique within the artifact."`
-	Status      Status `json:"status" enum:"open,complete"`
+	Status      Status `json:"status" enum:"open,complete,failed"`
 	// Expect are the components without which the version is not complete, sorted.
 	Expect []string `json:"expect" doc:"Components without which the version is not complete."`
 	// Requested are the channels that the version's publishers asked for, sorted.
@@ -85,6 +87,43 @@ func (v Version) Missing() []string {
 	return missing
 }
 
+// Waiting returns the images that keep the version from being complete, or that made it fail.
+func (v Version) Waiting() []Image {
+	var waiting []Image
+	for _, b := range v.Builds {
+		for _, i := range b.Images {
+			if !i.Offered() {
+				waiting = append(waiting, i)
+			}
+		}
+	}
+	return waiting
+}
+
+// unfinished says what stands between a version and being complete.
+func (v Version) unfinished() string {
+	var lacks []string
+	if missing := v.Missing(); len(missing) > 0 {
+		lacks = append(lacks, "it still expects "+strings.Join(missing, ", "))
+	}
+	for _, i := range v.Waiting() {
+		lacks = append(lacks, i.finding())
+	}
+	return fmt.Sprintf("version %s (number %d) of %s is %s: %s", v.Version, v.Number, v.Artifact, v.Status, strings.Join(lacks, "; "))
+}
+
+// progress says how far a version that is not complete yet has come.
+func (v Version) progress() Status {
+	waiting := v.Waiting()
+	switch {
+	case slices.ContainsFunc(waiting, func(i Image) bool { return i.Verification.Status == ImageFailed }):
+		return StatusFailed
+	case len(waiting) > 0 || len(v.Missing()) > 0:
+		return StatusOpen
+	}
+	return StatusComplete
+}
+
 func (v Version) build(component string) *Build {
 	for i := range v.Builds {
 		if v.Builds[i].Component == component {
@@ -105,11 +144,13 @@ type Build struct {
 	Architecture string   `json:"architecture,omitempty" doc:"Such as x86_64, arm64, amd64."`
 	Metadata     Metadata `json:"metadata,omitempty"`
 	// Provenance says how the build came to be; it is no part of its content.
-	Provenance Metadata  `json:"provenance,omitempty" doc:"How the build came to be; no part of its content."`
-	Images     []Image   `json:"images,omitempty" doc:"Sorted by region, provider and id."`
-	Files      []File    `json:"files,omitempty" doc:"Sorted by name."`
-	CreatedAt  time.Time `json:"created_at,omitzero" readOnly:"true"`
-	CreatedBy  string    `json:"created_by,omitempty" readOnly:"true"`
+	Provenance Metadata `json:"provenance,omitempty" doc:"How the build came to be; no part of its content."`
+	Images     []Image  `json:"images,omitempty" doc:"Sorted by region, provider and id."`
+	Files      []File   `json:"files,omitempty" doc:"Sorted by name."`
+	// Attachments are documents about the build. They may be added to later.
+	Attachments []Attachment `json:"attachments,omitempty" doc:"Documents about the build, such as an SBOM, sorted by name."`
+	CreatedAt   time.Time    `json:"created_at,omitzero" readOnly:"true"`
+	CreatedBy   string       `json:"created_by,omitempty" readOnly:"true"`
 }
 
 // Image is one place where a build lives.
@@ -120,6 +161,35 @@ type Image struct {
 	// SourceID is the image that this one was made from, where the builder says so.
 	SourceID string   `json:"source_id,omitempty"`
 	Labels   Metadata `json:"labels,omitempty" doc:"What the builder says of the image."`
+	// Verification is what was found at the provider; nil when nobody looked.
+	Verification *Verification `json:"verification,omitempty" doc:"What was found at the provider, where somebody looked."`
+}
+
+// ImageStatus says what an image was found to be at its provider.
+type ImageStatus string
+
+// The statuses of an image.
+const (
+	ImageAvailable ImageStatus = "available" // can be used
+	ImagePending   ImageStatus = "pending"   // is still being made; not offered
+	ImageFailed    ImageStatus = "failed"    // is missing, broken or somebody else's; not offered
+)
+
+// Verification is what was found when an image was looked for at its provider. It is no part of a
+// build's content.
+type Verification struct {
+	Status ImageStatus `json:"status" enum:"available,pending,failed"`
+	// At is when it was looked for. The registry sets it where it is left out or in the future.
+	At time.Time `json:"at,omitzero"`
+	// Reason says why the image is not available.
+	Reason string `json:"reason,omitempty" doc:"Why it is not available."`
+	// Attributes are what the provider says of the image; package aws says which it gives for AMIs.
+	Attributes Metadata `json:"attributes,omitempty" doc:"What the provider says of the image, such as name, architecture, owner_id."`
+}
+
+// Offered says whether the image may be handed out: it was found available, or nobody looked.
+func (i Image) Offered() bool {
+	return i.Verification == nil || i.Verification.Status == ImageAvailable
 }
 
 // regionText writes a region so that its end can be seen; some are paths, such as a vSphere folder.
@@ -128,6 +198,15 @@ var regionText = strings.NewReplacer("%", "%25", "/", "%2F")
 // String returns provider/region/id, the form in which [ParseImage] reads it. A slash in the region is
 // written %2F, and a percent sign %25.
 func (i Image) String() string { return i.Provider + "/" + regionText.Replace(i.Region) + "/" + i.ID }
+
+// finding says in words what was found of an image that is not offered.
+func (i Image) finding() string {
+	text := fmt.Sprintf("image %s is %s", clip(i.String()), i.Verification.Status)
+	if i.Verification.Reason != "" {
+		text += " (" + i.Verification.Reason + ")"
+	}
+	return text
+}
 
 // ParseImage reads provider/region/id. The id may have slashes; the region may be empty, and is
 // percent-encoded as in a URL where it has slashes or percent signs.
@@ -143,6 +222,17 @@ func ParseImage(s string) (Image, error) {
 	return Image{Provider: parts[0], Region: region, ID: parts[2]}, nil
 }
 
+// offeredImages are the images of a build that may be handed out.
+func (b Build) offeredImages() []Image {
+	if !slices.ContainsFunc(b.Images, func(i Image) bool { return !i.Offered() }) {
+		return b.Images
+	}
+	return slices.DeleteFunc(slices.Clone(b.Images), func(i Image) bool { return !i.Offered() })
+}
+
+// offered says whether a build may be handed out: one that lives in images needs one that may be.
+func (b Build) offered() bool { return len(b.Images) == 0 || len(b.offeredImages()) > 0 }
+
 func compareImages(a, b Image) int {
 	for _, c := range []int{strings.Compare(a.Region, b.Region), strings.Compare(a.Provider, b.Provider)} {
 		if c != 0 {
@@ -153,6 +243,9 @@ func compareImages(a, b Image) int {
 }
 
 func sortedImages(images []Image) []Image {
+	if slices.IsSortedFunc(images, compareImages) {
+		return images
+	}
 	return slices.SortedFunc(slices.Values(images), compareImages)
 }
 
@@ -165,6 +258,23 @@ type File struct {
 }
 
 func compareFiles(a, b File) int { return strings.Compare(a.Name, b.Name) }
+
+// AttachmentKind says what an attachment is for.
+type AttachmentKind string
+
+// The kinds of attachments.
+const (
+	AttachmentSBOM     AttachmentKind = "sbom"     // a bill of materials, CycloneDX or SPDX
+	AttachmentDocument AttachmentKind = "document" // anything else
+)
+
+// Attachment is a document about a build. Its bytes are a blob, as those of a file are.
+type Attachment struct {
+	File
+	Kind AttachmentKind `json:"kind" enum:"sbom,document"`
+	// Format is read from an SBOM by the registry, such as "CycloneDX 1.6" or "SPDX 2.3".
+	Format string `json:"format,omitempty" readOnly:"true" doc:"Format of an SBOM, such as CycloneDX 1.6 or SPDX 2.3, as the registry read it."`
+}
 
 // Channel is a named pointer to a version.
 type Channel struct {
@@ -202,7 +312,10 @@ const (
 	ActionArtifactDelete  = "artifact.delete"
 	ActionBuildPublish    = "build.publish"
 	ActionImagesAdd       = "build.images"
+	ActionAttachmentsAdd  = "build.attachments"
+	ActionImageVerify     = "image.verify"
 	ActionVersionComplete = "version.complete"
+	ActionVersionFail     = "version.fail"
 	ActionVersionRevoke   = "version.revoke"
 	ActionVersionRestore  = "version.restore"
 	ActionChannelMove     = "channel.move"

@@ -11,6 +11,7 @@ import (
 const (
 	maxImages   = 1000
 	maxFiles    = 1000
+	maxAttached = 100
 	maxFileSize = 1 << 50
 )
 
@@ -74,8 +75,10 @@ func normalizeBuild(p *problems, b Build) Build {
 	}
 	p.addAll(CheckMetadata("build.metadata", b.Metadata))
 	p.addAll(CheckMetadata("build.provenance", b.Provenance))
+	b.Images = slices.Clone(b.Images)
 	checkImages(p, b)
-	b.Files = checkFiles(p, b)
+	b.Files = checkFiles(p, "build.files", b.Files, maxFiles)
+	b.Attachments = checkAttachments(p, b.Attachments)
 	if err == nil {
 		checkContent(p, b)
 	}
@@ -120,6 +123,9 @@ func checkImages(p *problems, b Build) {
 			p.add(field+".id", "is empty; it is what the provider calls the image, such as ami-0abc1234")
 		}
 		p.addAll(CheckMetadata(field+".labels", image.Labels))
+		if v := image.Verification; v != nil {
+			p.checkVerification(field+".verification", *v)
+		}
 		place := image.String()
 		if places[place] {
 			p.add(field, "%s is there twice", clip(image.String()))
@@ -150,15 +156,16 @@ func checkAmazonImage(p *problems, field string, image Image, regions map[string
 	}
 }
 
-func checkFiles(p *problems, b Build) []File {
-	if len(b.Files) > maxFiles {
-		p.add("build.files", "has %d entries; at most %d are allowed", len(b.Files), maxFiles)
-		return b.Files
+// checkFiles returns the files with their digests in canonical form.
+func checkFiles(p *problems, list string, files []File, most int) []File {
+	if len(files) > most {
+		p.add(list, "has %d entries; at most %d are allowed", len(files), most)
+		return files
 	}
-	files := slices.Clone(b.Files)
+	files = slices.Clone(files)
 	names := map[string]bool{}
 	for i, f := range files {
-		field := fmt.Sprintf("build.files[%d]", i)
+		field := fmt.Sprintf("%s[%d]", list, i)
 		p.check(field+".name", CheckFileName(f.Name))
 		if folded := strings.ToLower(f.Name); names[folded] {
 			p.add(field+".name", "%q is there twice (upper and lower case count as the same)", clip(f.Name))

@@ -34,9 +34,11 @@ type Receipt struct {
 	Component   string    `json:"component"`
 	Type        Type      `json:"type"`
 	PublishedAt time.Time `json:"published_at" doc:"When the build was recorded first."`
-	Status      Status    `json:"status" enum:"open,complete"`
+	Status      Status    `json:"status" enum:"open,complete,failed"`
 	// Missing are the components that an open version still expects.
 	Missing []string `json:"missing,omitempty" doc:"Components that an open version still expects."`
+	// Waiting says of each image of the build that is not offered what was found of it.
+	Waiting []string `json:"waiting,omitempty" doc:"Images of the build that are not offered, and what was found of them."`
 	// Channels says of each requested channel where it points.
 	Channels []ChannelOutcome `json:"channels,omitempty"`
 }
@@ -76,7 +78,11 @@ func (s *Service) Publish(ctx context.Context, name string, pub Publication) (Re
 	if err != nil {
 		return Receipt{}, err
 	}
-	if err := s.checkBlobs(ctx, n, pub.Build.Files); err != nil {
+	s.stampImages(pub.Build.Images)
+	if err := s.checkBlobs(ctx, n, pub.Build); err != nil {
+		return Receipt{}, err
+	}
+	if err := s.readSBOMs(ctx, pub.Build.Attachments); err != nil {
 		return Receipt{}, err
 	}
 	var receipt Receipt
@@ -94,30 +100,41 @@ func (s *Service) Publish(ctx context.Context, name string, pub Publication) (Re
 // checkBlobs makes sure that the bytes of all files are there, in the right size, and that the
 // publisher has shown that it has them: by uploading them for this artifact, or by being allowed to
 // read an artifact that has them. Else the digest of somebody else's file would be enough to read it.
-func (s *Service) checkBlobs(ctx context.Context, name ArtifactName, files []File) error {
+func (s *Service) checkBlobs(ctx context.Context, name ArtifactName, b Build) error {
 	var p problems
-	visible := PrincipalFrom(ctx).visibility()
-	visible.Artifacts = append(slices.Clone(visible.Artifacts), name)
-	for i, f := range files {
-		field := fmt.Sprintf("build.files[%d]", i)
-		size, err := s.blobs.Stat(ctx, f.SHA256)
-		if err != nil && KindOf(err) != NotFound {
+	for i, f := range b.Files {
+		if err := s.checkBlob(ctx, &p, name, fmt.Sprintf("build.files[%d]", i), f); err != nil {
 			return err
 		}
-		known := err == nil
-		if known {
-			if known, err = s.store.BlobVisible(ctx, f.SHA256, visible); err != nil {
-				return err
-			}
-		}
-		switch {
-		case !known:
-			p.add(field+".sha256", "the bytes of %q (%s) are not in the registry; upload them first", f.Name, f.SHA256)
-		case size != f.Size:
-			p.add(field+".size", "%q is said to have %d bytes; its digest %s belongs to %d bytes", f.Name, f.Size, f.SHA256, size)
+	}
+	for i, a := range b.Attachments {
+		if err := s.checkBlob(ctx, &p, name, fmt.Sprintf("build.attachments[%d]", i), a.File); err != nil {
+			return err
 		}
 	}
 	return p.err()
+}
+
+func (s *Service) checkBlob(ctx context.Context, p *problems, name ArtifactName, field string, f File) error {
+	size, err := s.blobs.Stat(ctx, f.SHA256)
+	if err != nil && KindOf(err) != NotFound {
+		return err
+	}
+	known := err == nil
+	if known {
+		visible := PrincipalFrom(ctx).visibility()
+		visible.Artifacts = append(slices.Clone(visible.Artifacts), name)
+		if known, err = s.store.BlobVisible(ctx, f.SHA256, visible); err != nil {
+			return err
+		}
+	}
+	switch {
+	case !known:
+		p.add(field+".sha256", "the bytes of %q (%s) are not in the registry; upload them first", f.Name, f.SHA256)
+	case size != f.Size:
+		p.add(field+".size", "%q is said to have %d bytes; its digest %s belongs to %d bytes", f.Name, f.Size, f.SHA256, size)
+	}
+	return nil
 }
 
 // publishing is one publication within its transaction.
@@ -147,24 +164,42 @@ func (p *publishing) run(ctx context.Context) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	if err := p.complete(ctx); err != nil {
+	if err := p.complete(ctx, build.Component); err != nil {
 		return Receipt{}, err
 	}
 	outcomes, err := p.outcomes(ctx)
 	if err != nil {
 		return Receipt{}, err
 	}
-	for _, e := range p.events {
-		e.Artifact, e.Number = p.name, p.version.Number
-		if err := p.record(ctx, p.tx, e); err != nil {
-			return Receipt{}, err
-		}
+	if err := p.recordEvents(ctx); err != nil {
+		return Receipt{}, err
 	}
 	return Receipt{
 		Artifact: p.name, VersionID: p.version.VersionID, Fingerprint: p.version.Fingerprint,
 		Component: build.Component, Type: build.Type, PublishedAt: build.CreatedAt,
-		Status: p.version.Status, Missing: p.version.Missing(), Channels: outcomes,
+		Status: p.version.Status, Missing: p.version.Missing(), Waiting: waitingTexts(p.version, build.Component), Channels: outcomes,
 	}, nil
+}
+
+func (p *publishing) recordEvents(ctx context.Context) error {
+	for _, e := range p.events {
+		e.Artifact, e.Number = p.name, p.version.Number
+		if err := p.record(ctx, p.tx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitingTexts names the images of a build that are not offered.
+func waitingTexts(v Version, component string) []string {
+	var texts []string
+	for _, i := range v.build(component).Images {
+		if !i.Offered() {
+			texts = append(texts, i.finding())
+		}
+	}
+	return texts
 }
 
 // openVersion finds the fingerprint's version or makes it.
@@ -231,7 +266,7 @@ func (p *publishing) agree() error {
 		switch old, ok := merged[key]; {
 		case ok && old != value:
 			diff.add(field, "is %q for this fingerprint, not %q", clip(old), clip(value))
-		case !ok && v.Status != StatusOpen:
+		case !ok && v.Status == StatusComplete:
 			diff.add(field, "is not recorded, and the version is complete")
 		case !ok:
 			merged[key] = value
@@ -264,36 +299,60 @@ func (p *publishing) addBuild(ctx context.Context) (Build, error) {
 		build.CreatedAt, build.CreatedBy = p.now, p.actor
 		build.Images = sortedImages(build.Images)
 		build.Files = slices.SortedFunc(slices.Values(build.Files), compareFiles)
+		build.Attachments = slices.SortedFunc(slices.Values(build.Attachments), compareAttachments)
 		p.version.Builds = append(p.version.Builds, build)
 		p.events = append(p.events, Event{Action: ActionBuildPublish, Detail: detail})
 		return build, p.tx.InsertBuild(ctx, p.name, p.version.Number, build)
 	}
 	added, diff := compareBuilds(*old, build)
+	attached := compareAttachmentSets(&diff, old.Attachments, build.Attachments)
 	if len(diff.fields) > 0 {
 		return Build{}, p.conflict(diff)
 	}
 	if len(added) > 0 {
-		texts := make([]string, len(added))
-		for i, image := range added {
-			texts[i] = image.String()
-		}
-		detail["images"] = strings.Join(texts, " ")
-		p.events = append(p.events, Event{Action: ActionImagesAdd, Detail: detail})
 		if err := p.tx.InsertImages(ctx, p.name, p.version.Number, build.Component, added); err != nil {
 			return Build{}, err
 		}
+		p.events = append(p.events, grown(ActionImagesAdd, detail, "images", added, Image.String))
+		old.Images = sortedImages(append(slices.Clone(old.Images), added...))
+	}
+	if len(attached) > 0 {
+		if err := p.tx.InsertAttachments(ctx, p.name, p.version.Number, build.Component, attached); err != nil {
+			return Build{}, err
+		}
+		p.events = append(p.events, grown(ActionAttachmentsAdd, detail, "attachments", attached, func(a Attachment) string { return a.Name }))
+		old.Attachments = slices.SortedFunc(slices.Values(append(slices.Clone(old.Attachments), attached...)), compareAttachments)
 	}
 	return *old, nil
 }
 
-// complete sets the version's status, moves the channels and lets latest follow.
-func (p *publishing) complete(ctx context.Context) error {
+// grown is the event for things that were added to a build.
+func grown[T any](action string, build Metadata, key string, things []T, name func(T) string) Event {
+	detail := maps.Clone(build)
+	for _, thing := range things {
+		detail[key] = strings.TrimSpace(detail[key] + " " + name(thing))
+	}
+	return Event{Action: action, Detail: detail}
+}
+
+// complete sets the version's status, moves the channels and lets latest follow, after one of its builds
+// changed.
+func (p *publishing) complete(ctx context.Context, component string) error {
 	v := &p.version
-	completed := v.Status == StatusOpen && len(v.Missing()) == 0
-	if completed {
-		v.Status, v.Completed = StatusComplete, &p.now
+	before := v.Status
+	if v.Status != StatusComplete {
+		v.Status = v.progress()
+	}
+	completed := v.Status != before && v.Status == StatusComplete
+	if v.Status != before {
 		p.changed = true
+	}
+	switch {
+	case completed:
+		v.Completed = &p.now
 		p.events = append(p.events, Event{Action: ActionVersionComplete, Detail: Metadata{"version": v.Version}})
+	case v.Status != before && v.Status == StatusFailed:
+		p.events = append(p.events, Event{Action: ActionVersionFail, Detail: Metadata{"version": v.Version}})
 	}
 	// While a version is revoked nothing is moved to it, and nothing is remembered to be moved.
 	var fresh []string
@@ -310,6 +369,9 @@ func (p *publishing) complete(ctx context.Context) error {
 		if err := p.tx.UpdateVersion(ctx, *v); err != nil {
 			return err
 		}
+	}
+	if err := p.writeAnswers(ctx, completed, component); err != nil {
+		return err
 	}
 	if !v.OfferedAt(p.now) {
 		return nil
@@ -375,6 +437,8 @@ func (p *publishing) outcomes(ctx context.Context) ([]ChannelOutcome, error) {
 			outcome.Points = true
 		case p.version.Status == StatusOpen:
 			outcome.Note = "moves when the version is complete"
+		case p.version.Status == StatusFailed:
+			outcome.Note = "the version failed"
 		case p.version.RevokedAt(p.now):
 			outcome.Note = "the version is revoked"
 		case err == nil:

@@ -23,27 +23,39 @@ type Question struct {
 
 // Resolution is one build of one version: what a ref stands for.
 type Resolution struct {
+	Lookup
+	Resolved
+}
+
+// Lookup is the part of a [Resolution] that depends on how and when it was asked for.
+type Lookup struct {
+	Ref string `json:"ref" doc:"As it was asked."`
+	// Revoked is true once the revocation has taken effect.
+	Revoked    bool        `json:"revoked" doc:"Whether the version is revoked now; consumers decide what it means to them."`
+	Revocation *Revocation `json:"revocation,omitempty"`
+	// ID is set when exactly one image was meant: that of the region, or the only one.
+	ID     string  `json:"id,omitempty" doc:"Id of the image, when exactly one was meant."`
+	Images []Image `json:"images" doc:"The images of the build, of the provider and region that were asked for."`
+}
+
+// Resolved is the part of a [Resolution] that is the same for everybody who finds the build.
+type Resolved struct {
 	Artifact ArtifactName `json:"artifact"`
-	Ref      string       `json:"ref" doc:"As it was asked."`
 	VersionID
 	Fingerprint  string `json:"fingerprint"`
 	Component    string `json:"component"`
 	Type         Type   `json:"type"`
 	Provider     string `json:"provider,omitempty" doc:"Vagrant provider of a box."`
 	Architecture string `json:"architecture,omitempty"`
-	// ID is set when exactly one image was meant: that of the region, or the only one.
-	ID     string  `json:"id,omitempty" doc:"Id of the image, when exactly one was meant."`
-	Images []Image `json:"images" doc:"The images of the build, of the provider and region that were asked for."`
 	// AMIs maps region to AMI id for an amazon.image.
 	AMIs  map[string]string `json:"ami_ids,omitempty" doc:"Region to AMI id."`
 	Files []File            `json:"files"`
+	// Attachments are documents about the build.
+	Attachments []Attachment `json:"attachments,omitempty" doc:"Documents about the build."`
 	// Metadata is the [FullMetadata] of the build.
 	Metadata    Metadata   `json:"metadata_full"`
 	CreatedAt   time.Time  `json:"created_at" doc:"When the version was made."`
 	CompletedAt *time.Time `json:"completed_at,omitempty"`
-	// Revoked is true once the revocation has taken effect.
-	Revoked    bool        `json:"revoked" doc:"Whether the version is revoked now; consumers decide what it means to them."`
-	Revocation *Revocation `json:"revocation,omitempty"`
 }
 
 // Bare returns the one id that a script wants: the image's, or the sha256 of the only file. Conflict:
@@ -94,9 +106,18 @@ func severalImages(r Resolution) error {
 // than one build or image fits; the choices list them. It never takes the first of several and never
 // falls back to another region or version.
 func (s *Service) Resolve(ctx context.Context, name, ref string, q Question) (Resolution, error) {
+	n, r, typ, err := s.parseLookup(ctx, name, ref, q)
+	if err != nil {
+		return Resolution{}, err
+	}
+	return s.resolve(ctx, n, r, typ, q)
+}
+
+// parseLookup reads what is asked for, and checks that the caller may ask.
+func (s *Service) parseLookup(ctx context.Context, name, ref string, q Question) (ArtifactName, Ref, Type, error) {
 	n, err := ParseArtifactName(name)
 	if err != nil {
-		return Resolution{}, BadField("artifact", err)
+		return "", Ref{}, "", BadField("artifact", err)
 	}
 	var p problems
 	r, err := ParseRef(ref)
@@ -107,32 +128,33 @@ func (s *Service) Resolve(ctx context.Context, name, ref string, q Question) (Re
 		p.check("type", err)
 	}
 	if err := p.err(); err != nil {
-		return Resolution{}, err
+		return "", Ref{}, "", err
 	}
-	if err := s.readable(ctx, s.store, n); err != nil {
-		return Resolution{}, err
-	}
+	return n, r, typ, s.readable(ctx, s.store, n)
+}
+
+func (s *Service) resolve(ctx context.Context, n ArtifactName, r Ref, typ Type, q Question) (Resolution, error) {
 	v, err := s.find(ctx, s.store, n, r, typ)
 	if err != nil {
 		return Resolution{}, err
 	}
-	if v.Status == StatusOpen {
-		return Resolution{}, Errorf(NotFound, "version %s (number %d) of %s is not complete: it still expects %s", v.Version, v.Number, n, strings.Join(v.Missing(), ", "))
+	if v.Status != StatusComplete {
+		return Resolution{}, Errorf(NotFound, "%s", v.unfinished())
 	}
 	build, err := choose(v, typ, q)
 	if err != nil {
 		return Resolution{}, err
 	}
-	resolved, err := resolution(v, r, build, q)
-	resolved.Revoked = v.RevokedAt(s.time())
-	return resolved, err
+	found, err := resolution(v, r, build, q)
+	found.Revoked = v.RevokedAt(s.time())
+	return found, err
 }
 
 // choose returns the one build of a version that fits.
 func choose(v Version, typ Type, q Question) (Build, error) {
 	var fitting []Build
 	for _, b := range v.Builds {
-		if (typ == "" || b.Type == typ) && matches(q.Component, b.Component) && matches(q.Architecture, b.Architecture) &&
+		if b.offered() && (typ == "" || b.Type == typ) && matches(q.Component, b.Component) && matches(q.Architecture, b.Architecture) &&
 			hasProvider(b, q.Provider) && hasMetadata(FullMetadata(v.Metadata, b), q.Metadata) {
 			fitting = append(fitting, b)
 		}
@@ -175,6 +197,11 @@ func noRegion(v Version, region string, regions []string) error {
 	if len(regions) > 0 {
 		there = "it has: " + strings.Join(regions, ", ")
 	}
+	for _, i := range v.Waiting() {
+		if i.Region == region {
+			there += "; " + i.finding()
+		}
+	}
 	return &Error{
 		Kind:    NotFound,
 		Msg:     fmt.Sprintf("version %s of %s has no image in region %q; %s", v.Version, v.Artifact, clip(region), there),
@@ -184,25 +211,32 @@ func noRegion(v Version, region string, regions []string) error {
 
 // images are those of a build that the question's provider leaves: all, unless it names a provider of images.
 func (q Question) images(b Build) []Image {
+	offered := b.offeredImages()
 	if q.Provider == "" || q.Provider == b.Provider {
-		return b.Images
+		return offered
 	}
-	return slices.DeleteFunc(slices.Clone(b.Images), func(i Image) bool { return i.Provider != q.Provider })
+	return slices.DeleteFunc(slices.Clone(offered), func(i Image) bool { return i.Provider != q.Provider })
 }
 
-func resolution(v Version, ref Ref, b Build, q Question) (Resolution, error) {
-	r := Resolution{
-		Artifact: v.Artifact, Ref: ref.Text, VersionID: v.VersionID, Fingerprint: v.Fingerprint,
+// resolved is what does not depend on a question.
+func resolved(v Version, b Build) Resolved {
+	r := Resolved{
+		Artifact: v.Artifact, VersionID: v.VersionID, Fingerprint: v.Fingerprint,
 		Component: b.Component, Type: b.Type, Provider: b.Provider, Architecture: b.Architecture,
-		Images: list(q.images(b)), Files: list(b.Files), Metadata: FullMetadata(v.Metadata, b),
-		CreatedAt: v.CreatedAt, CompletedAt: v.Completed, Revocation: v.Revocation,
+		Files: list(b.Files), Attachments: b.Attachments, Metadata: FullMetadata(v.Metadata, b),
+		CreatedAt: v.CreatedAt, CompletedAt: v.Completed,
 	}
 	if b.Type == AmazonImage {
 		r.AMIs = map[string]string{}
-		for _, image := range b.Images {
+		for _, image := range b.offeredImages() {
 			r.AMIs[image.Region] = image.ID
 		}
 	}
+	return r
+}
+
+func resolution(v Version, ref Ref, b Build, q Question) (Resolution, error) {
+	r := Resolution{Lookup{Ref: ref.Text, Images: list(q.images(b)), Revocation: v.Revocation}, resolved(v, b)}
 	if q.Region != "" {
 		r.Images = slices.DeleteFunc(slices.Clone(r.Images), func(i Image) bool { return i.Region != q.Region })
 		if len(r.Images) > 1 {
@@ -227,7 +261,7 @@ func matches(want, have string) bool { return want == "" || want == have }
 
 // hasProvider looks at a box's Vagrant provider and at the providers of images.
 func hasProvider(b Build, provider string) bool {
-	return matches(provider, b.Provider) || slices.ContainsFunc(b.Images, func(i Image) bool { return i.Provider == provider })
+	return matches(provider, b.Provider) || slices.ContainsFunc(b.offeredImages(), func(i Image) bool { return i.Provider == provider })
 }
 
 func hasMetadata(have, want Metadata) bool {

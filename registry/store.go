@@ -48,6 +48,11 @@ type Reader interface {
 	// Folded returns the artifact whose name equals name but for upper and lower case.
 	Folded(ctx context.Context, name ArtifactName) (ArtifactName, error)
 
+	// Answers finds the answers ([Tx.SetAnswer]) of a version that has builds of a type, or of any where q has
+	// none, with an offered image in a region: one for each such image, at most two, as one is all
+	// that a lookup can use. No answer is no error.
+	Answers(ctx context.Context, name ArtifactName, sel Selector, q AnswerQuery) ([]StoredAnswer, error)
+
 	// Versions lists versions of one artifact, the highest number first. Their builds have
 	// component, type, provider, architecture, CreatedAt and CreatedBy only.
 	Versions(ctx context.Context, name ArtifactName, q VersionQuery) ([]Version, error)
@@ -62,7 +67,7 @@ type Reader interface {
 	// ImageUses finds the builds of visible artifacts that have an image, of the version that was made
 	// last first, at most limit.
 	ImageUses(ctx context.Context, provider, region, id string, visible Visibility, limit int) ([]ImageUse, error)
-	// BlobVisible says whether a visible artifact has a file of that digest, or was granted the blob
+	// BlobVisible says whether a visible artifact has a file or an attachment of that digest, or was granted the blob
 	// ([Tx.GrantBlob]).
 	BlobVisible(ctx context.Context, digest Digest, visible Visibility) (bool, error)
 
@@ -102,10 +107,18 @@ type Tx interface {
 	InsertVersion(ctx context.Context, v Version, highest string) error
 	// UpdateVersion sets status, expect, requested channels, metadata, completion and revocation.
 	UpdateVersion(ctx context.Context, v Version) error
-	// InsertBuild adds a build with its images and files to a version.
+	// InsertBuild adds a build with its images, files and attachments to a version.
 	InsertBuild(ctx context.Context, name ArtifactName, number int64, b Build) error
 	// InsertImages adds images to a build.
 	InsertImages(ctx context.Context, name ArtifactName, number int64, component string, images []Image) error
+
+	// InsertAttachments adds attachments to a build.
+	InsertAttachments(ctx context.Context, name ArtifactName, number int64, component string, attachments []Attachment) error
+	// SetVerifications replaces what was found of images of a build. NotFound: the build has no such image.
+	SetVerifications(ctx context.Context, name ArtifactName, number int64, component string, images []Image) error
+
+	// SetAnswer sets the finished answer to lookups of a build, which the store does not look into.
+	SetAnswer(ctx context.Context, name ArtifactName, number int64, component string, body []byte) error
 
 	// SetLatest makes the version number what [Latest] finds for a type; typ is "" for the latest of any
 	// type, number 0 removes it.
@@ -157,6 +170,21 @@ type Selector struct {
 	Type   Type
 }
 
+// AnswerQuery says which builds of a version are meant.
+type AnswerQuery struct {
+	Type   Type   // "" is any
+	Region string // of the image
+}
+
+// StoredAnswer is the finished answer to lookups of a build, and what it depends on.
+type StoredAnswer struct {
+	Number     int64
+	Status     Status
+	Revocation *Revocation
+	Image      Image // the one in the region
+	Body       []byte
+}
+
 // ArtifactQuery narrows a list of artifacts.
 type ArtifactQuery struct {
 	Namespace string
@@ -186,7 +214,10 @@ type VersionQuery struct {
 	Before int64
 	// Type keeps versions that have a build of this type.
 	Type Type
-	// OfferedAt keeps versions that are complete and not revoked at this time; zero keeps all.
+	// Status keeps versions of this status; "" keeps all.
+	Status Status
+	// OfferedAt keeps versions that are complete and not revoked at this time; with a Type, the build of it
+	// must have no image, or one that is [Image.Offered]. Zero keeps all.
 	OfferedAt time.Time
 	Limit     int
 }

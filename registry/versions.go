@@ -13,6 +13,8 @@ import (
 // VersionFilter narrows and pages a list of versions.
 type VersionFilter struct {
 	Type string
+	// Status is open, complete or failed; "" is any.
+	Status string
 	// Offered keeps versions that are complete and not revoked.
 	Offered bool
 	// Cursor is the Next of the page before; "" begins at the newest.
@@ -42,6 +44,11 @@ func (s *Service) Versions(ctx context.Context, name string, f VersionFilter) (V
 	if f.Type != "" {
 		q.Type, err = ParseType(f.Type)
 		p.check("type", err)
+	}
+	switch q.Status = Status(f.Status); q.Status {
+	case "", StatusOpen, StatusComplete, StatusFailed:
+	default:
+		p.add("status", "%q is none; use open, complete or failed", clip(f.Status))
 	}
 	if f.Offered {
 		q.OfferedAt = s.time()
@@ -367,7 +374,9 @@ func (s *Service) refreshLatest(ctx context.Context, tx Tx, v Version) error {
 func headTypes(v Version) []Type {
 	types := map[Type]bool{"": true}
 	for _, b := range v.Builds {
-		types[b.Type] = true
+		if b.offered() {
+			types[b.Type] = true
+		}
 	}
 	return slices.Sorted(maps.Keys(types))
 }

@@ -25,10 +25,10 @@ func TestPullPaths(t *testing.T) {
 					t.Errorf("it went on to %s", r.URL)
 				}
 				w.Header().Set("Content-Type", "application/json")
-				_ = json.NewEncoder(w).Encode(registry.Resolution{
+				_ = json.NewEncoder(w).Encode(registry.Resolution{Resolved: registry.Resolved{
 					Artifact: "cargomedia/app", VersionID: registry.VersionID{Number: 1, Version: "0.1.0"}, Component: "c", Type: registry.Archive,
 					Files: []registry.File{{Name: name, Size: 1, SHA256: registry.SecretDigest("x")}},
-				})
+				}})
 			}))
 			t.Cleanup(hostile.Close)
 			dir := t.TempDir()

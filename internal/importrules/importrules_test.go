@@ -28,7 +28,7 @@ type rule struct {
 var rules = []rule{
 	{
 		name: "the domain imports the standard library and small value libraries only",
-		of:   []string{"registry"}, foreign: []string{"github.com/hashicorp/go-version"},
+		of:   []string{"registry"}, own: []string{"registry/sbom"}, foreign: []string{"github.com/hashicorp/go-version"},
 	},
 	{
 		name: "the problem format is the domain's errors on the wire, and no more",
@@ -48,15 +48,31 @@ var rules = []rule{
 	},
 	{
 		name: "readers of formats stand alone",
-		of:   []string{"registry/box", "internal/archive"}, own: nil, foreign: []string{},
+		of:   []string{"registry/box", "registry/sbom", "internal/archive"}, own: nil, foreign: []string{},
 	},
 	{
 		name: "what names local files reads the domain's rules and talks to nobody",
 		of:   []string{"internal/localfiles"}, own: []string{"registry", "registry/box", "internal/archive"}, foreign: []string{},
 	},
 	{
+		name: "the publish file is written by the plugin and sent by the command line, through the client",
+		of:   []string{"internal/publishfile"}, own: []string{"registry", "registry/client", "internal/localfiles"}, foreign: []string{},
+	},
+	{
+		name: "what is learned about the origin of a build comes from git, the environment and the processes",
+		of:   []string{"internal/provenance"}, own: []string{"registry"}, foreign: []string{"github.com/shirou/gopsutil/v4/process"},
+	},
+	{
+		name: "the proxy that fails knows nothing of what passes",
+		of:   []string{"internal/faultproxy"}, own: nil, foreign: []string{},
+	},
+	{
 		name: "the HCL writer reads the domain's types and talks to nobody",
 		of:   []string{"terraform/emit"}, own: []string{"registry"},
+	},
+	{
+		name: "what talks to AWS knows the domain and AWS's own libraries",
+		of:   []string{"aws"}, own: []string{"registry", "registry/client"}, foreign: []string{"github.com/aws"},
 	},
 	{
 		name: "the stand-in for EC2 stands alone",
@@ -66,7 +82,8 @@ var rules = []rule{
 		name: "the plugin reaches the registry through the client",
 		of:   []string{"post-processor/..."},
 		own: []string{
-			"registry", "registry/client", "registry/box", "terraform/emit", "internal/localfiles", "version", "post-processor/...",
+			"registry", "registry/client", "registry/box", "registry/sbom", "aws", "terraform/emit",
+			"internal/localfiles", "internal/provenance", "internal/publishfile", "version", "post-processor/...",
 		},
 	},
 	{

@@ -55,7 +55,7 @@ func TestErrorsTellApartWhyNothingAnswers(t *testing.T) {
 		{"JSON of another API", serve(t, page(200, "application/json", `{"status":"ok"}`)), []string{"is not an Almanac registry"}},
 		{"broken JSON", serve(t, page(200, "application/json", `{"name":`)), []string{"is not an Almanac registry"}},
 		{"login of a proxy", serve(t, page(401, "text/html", "sign in")), []string{"is not an Almanac registry", "401 Unauthorized"}},
-		{"failure without a problem", serve(t, page(500, "text/html", "oops")), []string{"is not an Almanac registry", "500"}},
+		{"failure without a problem", serve(t, page(500, "text/html", "oops")), []string{"is not available", "500 Internal Server Error (tried 4 times)"}},
 		{"no backend behind the proxy", serve(t, page(503, "text/html", "oops")), []string{"is not available", "503 Service Unavailable"}},
 		{"endless answer", serve(t, page(200, "application/json", strings.Repeat(" ", 64<<20+1))), []string{"more than 64 MiB"}},
 	} {

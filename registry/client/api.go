@@ -15,13 +15,18 @@ func (c *Client) Access(ctx context.Context, artifact string) (registry.Access, 
 	if err != nil {
 		return registry.Access{}, err
 	}
-	return call(ctx, c, get(p, nil), func(a registry.Access) bool { return a.Artifact != "" })
+	return call(ctx, c, get(p, nil), func(a registry.Access) error {
+		if a.Artifact == "" {
+			return errOtherShape
+		}
+		return same("artifact", string(a.Artifact), artifact)
+	})
 }
 
 // Artifacts is [registry.Service.Artifacts]: one page of what the client may read.
 func (c *Client) Artifacts(ctx context.Context, f registry.ArtifactFilter) (registry.ArtifactPage, error) {
 	q := params("namespace", f.Namespace, "type", f.Type, "q", f.Text, "cursor", f.Cursor, "limit", number(f.Limit))
-	return call(ctx, c, get("/v1/artifacts", q), func(registry.ArtifactPage) bool { return true })
+	return call(ctx, c, get("/v1/artifacts", q), func(p registry.ArtifactPage) error { return shaped(p.Artifacts != nil) })
 }
 
 // Artifact is [registry.Service.Artifact].
@@ -30,10 +35,18 @@ func (c *Client) Artifact(ctx context.Context, artifact string) (registry.Artifa
 	if err != nil {
 		return registry.Artifact{}, err
 	}
-	return call(ctx, c, get(p, nil), isArtifact)
+	return call(ctx, c, get(p, nil), isArtifact(artifact))
 }
 
-func isArtifact(a registry.Artifact) bool { return a.Name != "" }
+// isArtifact returns what holds an artifact against the name that was asked for.
+func isArtifact(name string) func(registry.Artifact) error {
+	return func(a registry.Artifact) error {
+		if a.Name == "" {
+			return errOtherShape
+		}
+		return same("artifact", string(a.Name), name)
+	}
+}
 
 // PutArtifact is [registry.Service.PutArtifact].
 func (c *Client) PutArtifact(ctx context.Context, artifact string, settings registry.ArtifactSettings) (registry.Artifact, error) {
@@ -41,7 +54,7 @@ func (c *Client) PutArtifact(ctx context.Context, artifact string, settings regi
 	if err != nil {
 		return registry.Artifact{}, err
 	}
-	return call(ctx, c, request{method: http.MethodPut, path: p, body: settings}, isArtifact)
+	return call(ctx, c, request{method: http.MethodPut, path: p, body: settings}, isArtifact(artifact))
 }
 
 // DeleteArtifact is [registry.Service.DeleteArtifact]. When the answer to a first try was lost, an
@@ -64,11 +77,11 @@ func (c *Client) Versions(ctx context.Context, artifact string, f registry.Versi
 	if err != nil {
 		return registry.VersionPage{}, err
 	}
-	q := params("type", f.Type, "cursor", f.Cursor, "limit", number(f.Limit))
+	q := params("type", f.Type, "status", f.Status, "cursor", f.Cursor, "limit", number(f.Limit))
 	if f.Offered {
 		q.Set("offered", "true")
 	}
-	return call(ctx, c, get(p, q), func(registry.VersionPage) bool { return true })
+	return call(ctx, c, get(p, q), func(p registry.VersionPage) error { return shaped(p.Versions != nil) })
 }
 
 // Version is [registry.Service.Version].
@@ -77,18 +90,42 @@ func (c *Client) Version(ctx context.Context, artifact, ref string) (registry.Ve
 	if err != nil {
 		return registry.Version{}, err
 	}
-	return call(ctx, c, get(p, nil), isVersion)
+	return call(ctx, c, get(p, nil), isVersion(artifact))
 }
 
-func isVersion(v registry.Version) bool { return v.Number > 0 }
+// isVersion returns what holds a version against the artifact that was asked about.
+func isVersion(artifact string) func(registry.Version) error {
+	return func(v registry.Version) error {
+		if v.Number < 1 || v.Artifact == "" {
+			return errOtherShape
+		}
+		return same("artifact", string(v.Artifact), artifact)
+	}
+}
 
-// Publish is [registry.Service.Publish]. The bytes of the build's files are uploaded before.
+// Publish is [registry.Service.Publish]. The bytes of the build's files are uploaded before. A receipt
+// is that of this publication, or there is an error.
 func (c *Client) Publish(ctx context.Context, artifact string, pub registry.Publication) (registry.Receipt, error) {
 	p, err := artifactPath("artifacts", artifact, "publish")
 	if err != nil {
 		return registry.Receipt{}, err
 	}
-	return call(ctx, c, request{method: http.MethodPost, path: p, body: pub}, func(r registry.Receipt) bool { return r.Number > 0 })
+	return call(ctx, c, request{method: http.MethodPost, path: p, body: pub}, func(r registry.Receipt) error {
+		if r.Number < 1 || r.Artifact == "" {
+			return errOtherShape
+		}
+		return same("artifact", string(r.Artifact), artifact, "fingerprint", r.Fingerprint, pub.Fingerprint,
+			"component", r.Component, pub.Build.Component)
+	})
+}
+
+// Verify is [registry.Service.Verify].
+func (c *Client) Verify(ctx context.Context, artifact, ref string, req registry.VerifyRequest) (registry.Version, error) {
+	p, err := versionPath(artifact, ref, "verify")
+	if err != nil {
+		return registry.Version{}, err
+	}
+	return call(ctx, c, request{method: http.MethodPost, path: p, body: req}, isVersion(artifact))
 }
 
 // Revoke is [registry.Service.Revoke].
@@ -97,7 +134,7 @@ func (c *Client) Revoke(ctx context.Context, artifact, ref string, req registry.
 	if err != nil {
 		return registry.Version{}, err
 	}
-	return call(ctx, c, request{method: http.MethodPost, path: p, body: req}, isVersion)
+	return call(ctx, c, request{method: http.MethodPost, path: p, body: req}, isVersion(artifact))
 }
 
 // Restore is [registry.Service.Restore].
@@ -106,7 +143,7 @@ func (c *Client) Restore(ctx context.Context, artifact, ref string) (registry.Ve
 	if err != nil {
 		return registry.Version{}, err
 	}
-	return call(ctx, c, request{method: http.MethodPost, path: p}, isVersion)
+	return call(ctx, c, request{method: http.MethodPost, path: p}, isVersion(artifact))
 }
 
 // Channel is [registry.Service.Channel].
@@ -127,7 +164,7 @@ func channelPath(artifact, channel string) (string, error) {
 	return artifactPath("artifacts", artifact, "channels", channel)
 }
 
-func isChannel(h registry.ChannelHistory) bool { return h.Number > 0 }
+func isChannel(h registry.ChannelHistory) error { return shaped(h.Number > 0) }
 
 // SetChannel is [registry.Service.SetChannel]. A rollback is not repeated when the registry may have
 // carried it out already: the second would take back the first.
@@ -155,7 +192,12 @@ func (c *Client) Resolve(ctx context.Context, artifact, ref string, question reg
 	for key, value := range question.Metadata {
 		q.Set("metadata."+key, value)
 	}
-	return call(ctx, c, get(p, q), func(r registry.Resolution) bool { return r.Number > 0 })
+	return call(ctx, c, get(p, q), func(r registry.Resolution) error {
+		if r.Number < 1 || r.Artifact == "" {
+			return errOtherShape
+		}
+		return same("artifact", string(r.Artifact), artifact)
+	})
 }
 
 // ImageUses is [registry.Service.ImageUses].
@@ -178,21 +220,21 @@ func (c *Client) ImageUses(ctx context.Context, provider, region, id string) ([]
 	type answer struct {
 		Uses []registry.ImageUse `json:"uses"`
 	}
-	a, err := call(ctx, c, get(p+strings.TrimPrefix(idPath, "/v1"), nil), func(a answer) bool { return a.Uses != nil })
+	a, err := call(ctx, c, get(p+strings.TrimPrefix(idPath, "/v1"), nil), func(a answer) error { return shaped(a.Uses != nil) })
 	return a.Uses, err
 }
 
 // Events is [registry.Service.Events].
 func (c *Client) Events(ctx context.Context, after int64, limit int) (registry.EventPage, error) {
 	return call(ctx, c, get("/v1/events", params("after", number(after), "limit", number(limit))),
-		func(p registry.EventPage) bool { return p.Last >= after })
+		func(p registry.EventPage) error { return shaped(p.Events != nil && p.Last >= after) })
 }
 
 // CreateToken is [registry.Service.CreateToken]. It is not repeated when the registry may have made
 // the token already: its secret is told once.
 func (c *Client) CreateToken(ctx context.Context, req registry.TokenRequest) (registry.NewToken, error) {
 	return call(ctx, c, request{method: http.MethodPost, path: "/v1/tokens", body: req, once: true},
-		func(t registry.NewToken) bool { return t.Secret != "" })
+		func(t registry.NewToken) error { return shaped(t.Secret != "") })
 }
 
 // Tokens is [registry.Service.Tokens].
@@ -200,7 +242,7 @@ func (c *Client) Tokens(ctx context.Context) ([]registry.Token, error) {
 	type answer struct {
 		Tokens []registry.Token `json:"tokens"`
 	}
-	a, err := call(ctx, c, get("/v1/tokens", nil), func(answer) bool { return true })
+	a, err := call(ctx, c, get("/v1/tokens", nil), func(a answer) error { return shaped(a.Tokens != nil) })
 	return a.Tokens, err
 }
 
@@ -210,5 +252,5 @@ func (c *Client) RevokeToken(ctx context.Context, idOrName string) (registry.Tok
 	if err != nil {
 		return registry.Token{}, err
 	}
-	return call(ctx, c, request{method: http.MethodDelete, path: p}, func(t registry.Token) bool { return t.ID != "" })
+	return call(ctx, c, request{method: http.MethodDelete, path: p}, func(t registry.Token) error { return shaped(t.ID != "") })
 }

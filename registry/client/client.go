@@ -10,9 +10,17 @@
 // such host, a certificate that is not trusted, a server that is no Almanac registry) is of kind
 // [registry.Unavailable] and names the address and the cause.
 //
-// Calls are repeated on connection errors and on the statuses 429, 502, 503 and 504, because every
-// write of the API can be sent again. The two that cannot, [Client.CreateToken] and a rollback by
-// [Client.SetChannel], are repeated only if the registry cannot have seen them.
+// Calls are repeated on connection errors, on the statuses 429 and 5xx (except 501 and 505, and what
+// the registry itself says is final), and on answers that report a success and are not what the route
+// answers: the page of a proxy, broken JSON, a receipt for something else. Every write of the API can
+// be sent again; the two that cannot, [Client.CreateToken] and a rollback by [Client.SetChannel], are
+// repeated only if the registry cannot have carried them out. The bytes of files go on where they
+// stopped, for as many connections as bring them further.
+//
+// Nothing waits for ever. Without an end in the context of a call, a connection must come about within
+// 15 seconds, its TLS within another 15; the registry may think for 5 minutes about a request that it
+// has (unless [Options.HTTP] says otherwise); and a body, of a request or of an answer, may stand still
+// for 2 minutes. Each counts as a failed try.
 package client
 
 import (
@@ -45,6 +53,7 @@ const (
 	defaultRetryMax  = 4
 	defaultWaitMin   = 500 * time.Millisecond
 	defaultWaitMax   = 15 * time.Second
+	defaultAfterMax  = 2 * time.Minute
 	// defaultStall is how long a transfer may stand still before its connection is given up.
 	defaultStall = 2 * time.Minute
 	// headerTimeout is how long the registry may think about a request that it has received.
@@ -64,8 +73,12 @@ type Options struct {
 	// RetryMax is how often a call is repeated; 0 is 4, a negative number is never.
 	RetryMax int
 	// RetryWaitMin and RetryWaitMax are the pauses before the first and at most before a later
-	// repetition; 0 is 0.5 s and 15 s. A Retry-After is followed up to RetryWaitMax.
+	// repetition; 0 is 0.5 s and 15 s. A registry that asks for another pause, by Retry-After, gets it.
 	RetryWaitMin, RetryWaitMax time.Duration
+	// RetryAfterMax is the longest pause that is made because the registry asks for it; 0 is 2 min, a
+	// negative number is none. A call whose registry asks for more fails at once, Unavailable, and its
+	// error says what was asked for.
+	RetryAfterMax time.Duration
 	// HTTP makes the requests. It is optional, is not changed, and its CheckRedirect is not used. A
 	// Timeout of it bounds whole transfers.
 	HTTP *http.Client
@@ -84,6 +97,8 @@ type Client struct {
 	retry     *retryablehttp.Client
 	log       func(format string, args ...any)
 	stall     time.Duration
+
+	retryAfterMax time.Duration
 }
 
 // New returns a client, without talking to the registry. Invalid: all that is wrong with the address
@@ -108,6 +123,8 @@ func New(o Options) (*Client, error) {
 		redact:    func(s string) string { return s },
 		log:       func(string, ...any) {},
 		stall:     defaultStall,
+
+		retryAfterMax: max(cmp.Or(o.RetryAfterMax, defaultAfterMax), 0),
 	}
 	if token != "" {
 		c.authorize = func(h http.Header) { h.Set("Authorization", "Bearer "+token) }

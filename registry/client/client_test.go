@@ -174,6 +174,14 @@ func TestRequestsAreWrittenAsTheAPISays(t *testing.T) {
 			_, err := c.ImageUses(ctx, "azure", "westeurope", "https://a/b.vhd")
 			return err
 		}, "GET /almanac/v1/images/azure/westeurope/https:%2F%2Fa%2Fb.vhd"},
+		{"failed versions", func(ctx context.Context, c *client.Client) error {
+			_, err := c.Versions(ctx, name, registry.VersionFilter{Status: "failed"})
+			return err
+		}, "GET /almanac/v1/artifacts/cargomedia/app/versions?status=failed"},
+		{"verify", func(ctx context.Context, c *client.Client) error {
+			_, err := c.Verify(ctx, name, "fingerprint:1", registry.VerifyRequest{})
+			return err
+		}, "POST /almanac/v1/artifacts/cargomedia/app/versions/fingerprint:1/verify"},
 		{"restore", func(ctx context.Context, c *client.Client) error { _, err := c.Restore(ctx, name, "3"); return err },
 			"POST /almanac/v1/artifacts/cargomedia/app/versions/3/restore"},
 		{"channel", func(ctx context.Context, c *client.Client) error {

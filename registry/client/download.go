@@ -252,8 +252,9 @@ func (d *download) receive(ctx context.Context) error {
 // judge makes sure that the body of an answer is what comes next, or begins again if it is all.
 // readErr is the error of the connection; err is any other.
 func (d *download) judge(resp *http.Response) (readErr, err error) {
-	if resp.StatusCode >= 200 && resp.StatusCode <= 299 && mediaType(resp) == "text/html" {
-		return nil, d.c.foreign(resp)
+	// Blobs are served as bare bytes; a bucket to which the registry redirects names no such type either.
+	if media := mediaType(resp); resp.StatusCode >= 200 && resp.StatusCode <= 299 && (media == "text/html" || media == "application/json") {
+		return nil, passing(d.c.wrongAnswer(resp, errOtherMedia), -1)
 	}
 	switch resp.StatusCode {
 	case http.StatusOK:
@@ -266,23 +267,21 @@ func (d *download) judge(resp *http.Response) (readErr, err error) {
 		return nil, nil
 	case http.StatusPartialContent:
 		if from, total, ok := contentRange(resp); !ok || from != d.offset || total != d.size {
-			return nil, unavailable("the registry at %s sent the range %q when it was asked for what follows byte %d of %d",
-				d.c.address, d.c.redact(resp.Header.Get("Content-Range")), d.offset, d.size)
+			return nil, &interruption{offset: -1, cause: unavailable("the registry at %s sent the range %q when it was asked for what follows byte %d of %d",
+				d.c.address, d.c.redact(resp.Header.Get("Content-Range")), d.offset, d.size)}
 		}
 		return nil, nil
 	case http.StatusRequestedRangeNotSatisfiable:
 		return nil, registry.Errorf(registry.Invalid, "%s has fewer bytes in the registry at %s than %d", d.digest, d.c.address, d.size)
 	}
-	answer, readErr := readAnswer(resp)
+	answer, readErr := d.c.readAnswer(resp)
 	if readErr != nil {
 		return readErr, nil
 	}
-	refusal := d.c.refusal(resp, answer)
-	if temporaryStatus(resp.StatusCode) {
-		after, _ := retryAfter(resp)
-		return nil, &interruption{cause: refusal, after: after, offset: -1}
+	if err := d.c.judge(resp, answer); err != nil {
+		return nil, passing(err, -1)
 	}
-	return nil, refusal
+	return nil, passing(d.c.wrongAnswer(resp, errOtherShape), -1)
 }
 
 // contentRange reads "bytes FROM-TO/TOTAL".

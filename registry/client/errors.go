@@ -23,8 +23,8 @@ func unavailable(format string, args ...any) *registry.Error {
 	return registry.Errorf(registry.Unavailable, format, args...)
 }
 
-// callError is the error of a call that got no answer. Causes of the library are not kept as such:
-// they repeat URLs, which may be signed.
+// callError is the error of a call that failed. Causes of the library are not kept as such: they
+// repeat URLs, which may be signed.
 func (c *Client) callError(ctx context.Context, err error, t *tries) *registry.Error {
 	if e, ok := errors.AsType[*registry.Error](err); ok {
 		return e
@@ -32,10 +32,18 @@ func (c *Client) callError(ctx context.Context, err error, t *tries) *registry.E
 	if stopped := ctx.Err(); stopped != nil {
 		return c.stopped(stopped, t.last)
 	}
-	e := c.unanswered(err)
+	trouble, answered := errors.AsType[*trouble](err)
+	var e *registry.Error
+	if answered {
+		e = trouble.cause
+	} else {
+		e = c.unanswered(err)
+	}
 	switch {
 	case t.once && t.unsure:
 		e.Msg += "; it may have been done all the same: look before you repeat it"
+	case answered && trouble.own:
+		// The registry's own words are left as they are.
 	case t.count > 1:
 		e.Msg += fmt.Sprintf(" (tried %d times)", t.count)
 	}
@@ -82,6 +90,9 @@ func (c *Client) unanswered(err error) *registry.Error {
 
 // cause puts into words why a request got no answer, without URLs.
 func cause(err error) string {
+	if t, ok := errors.AsType[*trouble](err); ok {
+		return t.short
+	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err
 	}
@@ -121,15 +132,19 @@ func cause(err error) string {
 
 // refusal is the error that an answer with an error status stands for: the registry's own, or what a
 // proxy or a foreign server means by it.
-func (c *Client) refusal(resp *http.Response, body []byte) *registry.Error {
-	media := mediaType(resp)
-	if media == problem.ContentType {
+func (c *Client) refusal(resp *http.Response, body []byte) (e *registry.Error, own bool) {
+	if mediaType(resp) == problem.ContentType {
 		var p problem.Problem
 		if json.Unmarshal(body, &p) == nil {
 			p.Status = cmp.Or(p.Status, resp.StatusCode)
-			return c.redacted(p.Err())
+			return c.redacted(p.Err()), true
 		}
 	}
+	return c.foreign(resp, body), false
+}
+
+// foreign is the error for an answer with an error status that no Almanac registry gives.
+func (c *Client) foreign(resp *http.Response, body []byte) *registry.Error {
 	switch {
 	case resp.StatusCode < 400 && resp.Header.Get("Location") != "":
 		to := "elsewhere"
@@ -139,22 +154,22 @@ func (c *Client) refusal(resp *http.Response, body []byte) *registry.Error {
 		return unavailable("the registry at %s cannot be called: it redirects %s; if the registry has moved there, change the address", c.address, c.redact(to))
 	case resp.StatusCode == http.StatusRequestEntityTooLarge:
 		return registry.Errorf(registry.TooLarge, "a proxy in front of the registry at %s refuses bodies of this size; raise its limit (client_max_body_size in nginx)", c.address)
-	case temporaryStatus(resp.StatusCode):
+	case passingStatus(resp.StatusCode):
 		return unavailable("the registry at %s is not available: the server in front of it answers %s", c.address, statusText(resp))
 	case resp.StatusCode == http.StatusBadRequest && strings.Contains(string(body), "HTTP request to an HTTPS server"):
 		return unavailable("the server at %s speaks TLS; if it is the registry, its address begins with https://", c.address)
 	}
-	return c.foreign(resp)
+	return unavailable("the server at %s is not an Almanac registry: it answers %s with %s; check the address, and its path if the registry is behind a reverse proxy",
+		c.address, c.redact(resp.Request.Method+" "+resp.Request.URL.Path), c.redact(contentText(resp)))
 }
 
-// foreign is the error for an answer that no Almanac registry gives.
-func (c *Client) foreign(resp *http.Response) *registry.Error {
+// contentText is the status of an answer and the type of its content.
+func contentText(resp *http.Response) string {
 	got := statusText(resp)
 	if media := mediaType(resp); media != "" {
 		got += " and " + media
 	}
-	return unavailable("the server at %s is not an Almanac registry: it answers %s with %s; check the address, and its path if the registry is behind a reverse proxy",
-		c.address, c.redact(resp.Request.Method+" "+resp.Request.URL.Path), c.redact(got))
+	return got
 }
 
 func statusText(resp *http.Response) string {

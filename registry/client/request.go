@@ -40,15 +40,20 @@ func (r request) url(c *Client) string {
 	return u
 }
 
-// call makes a call whose answer is a T in JSON. whole says whether what came is one: JSON of a
-// foreign server fits any type, and must not pass for a receipt. Members that T does not know are
-// those of newer registries.
-func call[T any](ctx context.Context, c *Client, r request, whole func(T) bool) (T, error) {
+// call makes a call whose answer is a T in JSON. whole is nil for an answer that is one, errOtherShape
+// for one that is not, because JSON of a foreign server fits any type and must not pass for a receipt,
+// and what [same] says for one that is about something else. Members that T does not know are those of
+// newer registries.
+func call[T any](ctx context.Context, c *Client, r request, whole func(T) error) (T, error) {
 	var answer, none T
 	_, err := c.do(ctx, r, func(resp *http.Response, body []byte) error {
 		answer = none // of a try before
-		if mediaType(resp) != "application/json" || json.Unmarshal(body, &answer) != nil || !whole(answer) {
-			return c.foreign(resp)
+		err := decode(resp, body, &answer)
+		if err == nil {
+			err = whole(answer)
+		}
+		if err != nil {
+			return c.wrongAnswer(resp, err)
 		}
 		return nil
 	})
@@ -58,11 +63,34 @@ func call[T any](ctx context.Context, c *Client, r request, whole func(T) bool) 
 	return answer, nil
 }
 
+// decode reads the JSON of an answer.
+func decode(resp *http.Response, body []byte, answer any) error {
+	switch media := mediaType(resp); {
+	case len(body) == 0:
+		return errEmpty
+	case media != "application/json":
+		return errOtherMedia
+	case !json.Valid(body):
+		return errBroken
+	case json.Unmarshal(body, answer) != nil:
+		return errOtherShape
+	}
+	return nil
+}
+
+// shaped turns what an answer must have into the error of one that has it not.
+func shaped(ok bool) error {
+	if ok {
+		return nil
+	}
+	return errOtherShape
+}
+
 // callEmpty makes a call whose answer has no content.
 func (c *Client) callEmpty(ctx context.Context, r request) (*tries, error) {
-	return c.do(ctx, r, func(resp *http.Response, body []byte) error {
-		if resp.StatusCode != http.StatusNoContent && (len(body) > 0 && mediaType(resp) != "application/json") {
-			return c.foreign(resp)
+	return c.do(ctx, r, func(resp *http.Response, _ []byte) error {
+		if resp.StatusCode != http.StatusNoContent {
+			return c.wrongAnswer(resp, errOtherShape)
 		}
 		return nil
 	})
@@ -88,16 +116,8 @@ func (c *Client) do(ctx context.Context, r request, read func(*http.Response, []
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	req.SetResponseHandler(func(resp *http.Response) error {
-		c.log("%s: %s", t.what, statusText(resp))
-		return c.take(resp, read)
-	})
-	resp, err := c.retry.Do(req)
-	if err == nil && temporaryStatus(resp.StatusCode) {
-		// The last try; retryablehttp leaves its body to be read.
-		err = c.take(resp, read)
-	}
-	if err != nil {
+	req.SetResponseHandler(func(resp *http.Response) error { return c.take(t, resp, read) })
+	if _, err = c.retry.Do(req); err != nil {
 		return t, c.callError(ctx, err, t)
 	}
 	return t, nil
@@ -108,27 +128,39 @@ func (c *Client) setHeaders(h http.Header) {
 	c.authorize(h)
 }
 
-// take reads an answer to its end. An error of the connection may be worth another try; an
-// [*registry.Error] is not.
-func (c *Client) take(resp *http.Response, read func(*http.Response, []byte) error) error {
-	body, err := readAnswer(resp)
-	switch {
-	case errors.Is(err, errTooMuch):
-		return unavailable("the registry at %s sent an answer of more than %d MiB", c.address, maxAnswer>>20)
-	case err != nil:
-		return err
-	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return c.refusal(resp, body)
+// take reads an answer to its end. An error of the connection and a [*trouble] may be worth another
+// try; an [*registry.Error] is not.
+func (c *Client) take(t *tries, resp *http.Response, read func(*http.Response, []byte) error) error {
+	body, err := c.readAnswer(resp)
+	if errors.Is(err, errTooMuch) {
+		err = unavailable("the registry at %s sent an answer of more than %d MiB", c.address, maxAnswer>>20)
 	}
-	return read(resp, body)
+	if err == nil {
+		err = c.judge(resp, body)
+	}
+	if err == nil {
+		err = read(resp, body)
+	}
+	if _, again := errors.AsType[*trouble](err); !again {
+		c.log("%s: %s", t.what, statusText(resp))
+	}
+	return err
 }
 
 var errTooMuch = errors.New("the answer is too large")
 
-func readAnswer(resp *http.Response) ([]byte, error) {
+// readAnswer reads the body of an answer that is not a blob, unless it stands still for too long.
+func (c *Client) readAnswer(resp *http.Response) ([]byte, error) {
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err == nil && len(body) > maxAnswer {
+	stalled, dog, cancel := watch(resp.Request.Context(), c.stall)
+	defer cancel()
+	// Closing is what ends a Read that waits; a body may be closed more than once.
+	defer context.AfterFunc(stalled, func() { resp.Body.Close() })()
+	body, err := io.ReadAll(&touching{r: io.LimitReader(resp.Body, maxAnswer+1), dog: dog})
+	switch {
+	case err != nil && context.Cause(stalled) == errStalled:
+		err = errStalled
+	case err == nil && len(body) > maxAnswer:
 		err = errTooMuch
 	}
 	return body, err

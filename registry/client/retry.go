@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,7 +24,7 @@ type tries struct {
 	count int
 	// unsure is set when the registry may have carried out a try whose answer was lost.
 	unsure bool
-	// last is why the last try failed; nil when it was answered.
+	// last is why the last try that ended failed; nil when there was none.
 	last error
 }
 
@@ -39,39 +38,23 @@ func countTry(_ retryablehttp.Logger, req *http.Request, n int) {
 }
 
 // checkRetry is the retryablehttp.CheckRetry of all calls. It is asked about the head of an answer
-// first and about reading it afterwards.
-func (c *Client) checkRetry(ctx context.Context, resp *http.Response, err error) (bool, error) {
+// first, which it lets pass: what the body says decides. It is asked again when that is read.
+func (c *Client) checkRetry(ctx context.Context, _ *http.Response, err error) (bool, error) {
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
 	t, ok := ctx.Value(triesKey{}).(*tries)
-	if _, answered := errors.AsType[*registry.Error](err); answered || !ok {
+	if _, final := errors.AsType[*registry.Error](err); err == nil || final || !ok {
 		return false, nil
 	}
-	switch {
-	case err != nil:
-		t.last = err
-		t.unsure = t.unsure || !notSent(err)
-		c.log("%s: %s", t.what, cause(err))
-		return temporary(err) && (!t.once || notSent(err)), nil
-	case temporaryStatus(resp.StatusCode):
-		t.last = errors.New(statusText(resp))
-		// 429 is said before anything is done; 503 may be a store that went away in the middle.
-		refused := resp.StatusCode == http.StatusTooManyRequests
-		t.unsure = t.unsure || !refused
-		c.log("%s: %s", t.what, t.last)
-		return !t.once || refused, nil
+	t.last = err
+	c.log("%s: %s", t.what, cause(err))
+	if trouble, ok := errors.AsType[*trouble](err); ok {
+		t.unsure = t.unsure || !trouble.untouched
+		return !trouble.final && (!t.once || trouble.untouched), nil
 	}
-	t.last = nil
-	return false, nil
-}
-
-func temporaryStatus(status int) bool {
-	switch status {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	}
-	return false
+	t.unsure = t.unsure || !notSent(err)
+	return temporary(err) && (!t.once || notSent(err)), nil
 }
 
 // temporary says whether the same request may succeed a moment later.
@@ -109,31 +92,17 @@ func notSent(err error) bool {
 }
 
 // backoff is the retryablehttp.Backoff of all calls: the pause before repetition n (from 0), doubling
-// from low to high with half of it at random, or what Retry-After asks for, up to high.
+// from low to high with half of it at random, or what Retry-After asks for. A call whose registry asks
+// for too much is not repeated, so that here is no limit.
 func backoff(low, high time.Duration, n int, resp *http.Response) time.Duration {
 	if after, ok := retryAfter(resp); ok {
-		return min(max(after, low), high)
+		return max(after, low)
 	}
 	pause := high
 	if n < 30 && low<<n > 0 && low<<n < high {
 		pause = low << n
 	}
 	return pause/2 + rand.N(pause/2+1)
-}
-
-// retryAfter reads seconds, or a date in one of the forms of HTTP (RFC 9110, 10.2.3).
-func retryAfter(resp *http.Response) (time.Duration, bool) {
-	if resp == nil || !temporaryStatus(resp.StatusCode) {
-		return 0, false
-	}
-	value := strings.TrimSpace(resp.Header.Get("Retry-After"))
-	if seconds, err := strconv.ParseUint(value, 10, 32); err == nil {
-		return time.Duration(seconds) * time.Second, true
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return time.Until(at), true
-	}
-	return 0, false
 }
 
 func wait(ctx context.Context, pause time.Duration) error {

@@ -47,7 +47,7 @@ func half(w http.ResponseWriter, _ *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
-var receipt = registry.Receipt{Artifact: "a/b", VersionID: registry.VersionID{Number: 7, Version: "0.7.0"}}
+var receipt = registry.Receipt{Artifact: "a/b", VersionID: registry.VersionID{Number: 7, Version: "0.7.0"}, Fingerprint: "f"}
 
 func publish(ctx context.Context, c *client.Client) error {
 	got, err := c.Publish(ctx, "a/b", registry.Publication{Fingerprint: "f"})
@@ -59,7 +59,7 @@ func publish(ctx context.Context, c *client.Client) error {
 
 func TestTroubleThatPassesIsWaitedOut(t *testing.T) {
 	for name, how := range map[string]http.HandlerFunc{
-		"429": status(429), "502": status(502), "503": status(503, "Retry-After", "0"), "504": status(504),
+		"429": status(429), "500": status(500), "502": status(502), "503": status(503, "Retry-After", "0"), "504": status(504), "507": status(507),
 		"connection closed": hangUp, "answer cut": half,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestTriesAreBounded(t *testing.T) {
 }
 
 func TestRefusalsAreNotRepeated(t *testing.T) {
-	for _, code := range []int{400, 401, 403, 404, 408, 409, 413, 422, 500, 501} {
+	for _, code := range []int{400, 401, 403, 404, 408, 409, 413, 422, 501, 505} {
 		t.Run(http.StatusText(code), func(t *testing.T) {
 			f := &failing{bad: 99, how: status(code)}
 			if err := publish(t.Context(), newClient(t, quick(serve(t, f.ServeHTTP)))); err == nil {
@@ -124,18 +124,30 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 			}
 		})
 	}
-	t.Run("but not beyond the longest pause", func(t *testing.T) {
-		f := &failing{bad: 1, how: status(503, "Retry-After", "3600"), then: receipt}
-		if err := publish(t.Context(), newClient(t, quick(serve(t, f.ServeHTTP)))); err != nil {
-			t.Fatal(err)
+	t.Run("but not beyond the longest that is waited for", func(t *testing.T) {
+		for _, after := range []string{"3600", time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)} {
+			f := &failing{bad: 1, how: status(503, "Retry-After", after), then: receipt}
+			o := quick(serve(t, f.ServeHTTP))
+			o.RetryAfterMax = time.Minute
+			err := publish(t.Context(), newClient(t, o))
+			wantError(t, err, registry.Unavailable, "503 Service Unavailable", "it asks to be called again in ", "and at most 1m0s is waited for")
+			if got := f.count.Load(); got != 1 {
+				t.Errorf("%d tries, want 1", got)
+			}
 		}
+	})
+	t.Run("when none is waited for", func(t *testing.T) {
+		f := &failing{bad: 1, how: status(429, "Retry-After", "1"), then: receipt}
+		o := quick(serve(t, f.ServeHTTP))
+		o.RetryAfterMax = -1
+		wantError(t, publish(t.Context(), newClient(t, o)), registry.Unavailable, "called again in 1s, and at most 0s")
 	})
 }
 
 func TestContextEndsTheWaiting(t *testing.T) {
 	f := &failing{bad: 99, how: status(503, "Retry-After", "3600")}
 	o := quick(serve(t, f.ServeHTTP))
-	o.RetryWaitMax = time.Hour
+	o.RetryAfterMax = 2 * time.Hour
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	err := publish(ctx, newClient(t, o))

@@ -225,6 +225,37 @@ func TestWritesChangeTheRegistry(t *testing.T) {
 	wantError(t, c.DeleteArtifact(ctx, app), registry.NotFound, "does not exist")
 }
 
+func TestVerificationsReachTheRegistry(t *testing.T) {
+	s, c, ctx := real(t)
+	pending := amis("1", func(p *registry.Publication) {
+		p.Build.Images[1].Verification = &registry.Verification{Status: registry.ImagePending, Reason: "is being copied"}
+	})
+	if r := must[registry.Receipt](t)(c.Publish(ctx, app, pending)); r.Status != registry.StatusOpen {
+		t.Errorf("the version is %s while an image is pending", r.Status)
+	}
+	found := registry.VerifyRequest{Component: pending.Build.Component, Images: []registry.Image{{
+		Provider: "aws", Region: "us-east-1", ID: "ami-0b1",
+		Verification: &registry.Verification{Status: registry.ImageAvailable, Attributes: registry.Metadata{"owner_id": "123456789012"}},
+	}}}
+	got := must[registry.Version](t)(c.Verify(ctx, app, "fingerprint:1", found))
+	want, err := s.Service.Version(ctx, app, "1")
+	same(t, "what verify answers", got, nil, want, err)
+	if got.Status != registry.StatusComplete {
+		t.Errorf("the version is %s", got.Status)
+	}
+	found.Images[0].ID = "ami-none"
+	_, err = c.Verify(ctx, app, "1", found)
+	_, wantErr := s.Service.Verify(ctx, app, "1", found)
+	sameError(t, "verify of an image that is not there", err, wantErr)
+
+	for _, status := range []string{"open", "complete", "failed", "nonsense"} {
+		f := registry.VersionFilter{Status: status}
+		got, err := c.Versions(ctx, app, f)
+		want, wantErr := s.Service.Versions(ctx, app, f)
+		same(t, status+" versions", got, err, want, wantErr)
+	}
+}
+
 // box writes a file of random bytes.
 func box(t *testing.T, size int) (path string, content []byte) {
 	t.Helper()

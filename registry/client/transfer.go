@@ -73,6 +73,18 @@ func watch(ctx context.Context, limit time.Duration) (context.Context, *watchdog
 
 func (w *watchdog) touch() { w.timer.Reset(w.limit) }
 
+// touching is a reader whose every Read that ends touches a watchdog.
+type touching struct {
+	r   io.Reader
+	dog *watchdog
+}
+
+func (t *touching) Read(p []byte) (int, error) {
+	n, err := t.r.Read(p)
+	t.dog.touch()
+	return n, err
+}
+
 // interruption is why a connection of a transfer ended before its time, while another may go on.
 type interruption struct {
 	cause *registry.Error
@@ -99,6 +111,19 @@ func (c *Client) interrupted(ctx, conn context.Context, err error) error {
 	return &interruption{cause: c.unanswered(err), offset: -1}
 }
 
+// passing is the interruption by an answer after which another connection may go on at offset, or the
+// final error that it is.
+func passing(err error, offset int64) error {
+	t, ok := errors.AsType[*trouble](err)
+	switch {
+	case !ok:
+		return err
+	case t.final:
+		return t.cause
+	}
+	return &interruption{cause: t.cause, after: t.after, offset: offset}
+}
+
 // patience bounds the connections of a transfer that bring it no further.
 type patience struct {
 	c       *Client
@@ -122,7 +147,7 @@ func (p *patience) rest(ctx context.Context, i *interruption, offset int64) erro
 	low, high := p.c.retry.RetryWaitMin, p.c.retry.RetryWaitMax
 	pause := backoff(low, high, max(p.idle-1, 0), nil)
 	if i.after > 0 {
-		pause = min(max(i.after, low), high)
+		pause = max(i.after, low)
 	}
 	p.c.log("%s: %s; going on in %s", p.what, i.cause.Msg, pause.Round(time.Millisecond))
 	if err := wait(ctx, pause); err != nil {

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -138,8 +139,26 @@ func (u *upload) begin(ctx context.Context) (registry.UploadStatus, error) {
 	return call(ctx, u.c, request{method: http.MethodPost, path: "/v1/uploads", body: body}, u.isStatus)
 }
 
-func (u *upload) isStatus(s registry.UploadStatus) bool {
-	return (s.Done || isSegment(s.ID)) && s.SHA256 == u.file.SHA256 && s.Offset >= 0 && s.Offset <= u.file.Size
+// isStatus holds what the registry says of an upload against what was asked of it.
+func (u *upload) isStatus(s registry.UploadStatus) error {
+	if s.SHA256 == "" || !s.Done && !isSegment(s.ID) {
+		return errOtherShape
+	}
+	if err := same("sha256", string(s.SHA256), string(u.file.SHA256), "size", fmt.Sprint(s.Size), fmt.Sprint(u.file.Size)); err != nil {
+		return err
+	}
+	if s.Offset < 0 || s.Offset > u.file.Size || s.Done && s.Offset != u.file.Size {
+		return &otherMatter{what: "offset", got: fmt.Sprint(s.Offset), want: "one of a file of " + fmt.Sprint(u.file.Size) + " bytes"}
+	}
+	return nil
+}
+
+// isDone is isStatus of an upload that is finished.
+func (u *upload) isDone(s registry.UploadStatus) error {
+	if err := u.isStatus(s); err != nil {
+		return err
+	}
+	return shaped(s.Done)
 }
 
 // send sends what the registry does not have yet, and commits.
@@ -203,7 +222,7 @@ func (u *upload) append(ctx context.Context, where string, offset int64) error {
 	resp, err := u.c.http.Do(req)
 	var answer []byte
 	if err == nil {
-		answer, err = readAnswer(resp)
+		answer, err = u.c.readAnswer(resp)
 	}
 	body.Close()
 	switch {
@@ -229,19 +248,18 @@ func (u *upload) appended(resp *http.Response, answer []byte) error {
 	case resp.StatusCode == http.StatusNoContent:
 		return &interruption{cause: unavailable("the registry at %s took a part of the file only", u.c.address), offset: offset}
 	case resp.StatusCode >= 200 && resp.StatusCode <= 299:
-		return u.c.foreign(resp)
+		return passing(u.c.wrongAnswer(resp, errOtherShape), -1)
+	case resp.StatusCode >= 500:
+		// Where a server in trouble says that it is, it may not be.
+		offset = -1
 	}
-	refusal := u.c.refusal(resp, answer)
-	after, _ := retryAfter(resp)
-	switch {
-	case offset >= 0:
-		// Bytes that begin at the wrong place, or a body that the registry saw break off.
-		return &interruption{cause: refusal, after: after, offset: offset}
-	case temporaryStatus(resp.StatusCode), resp.StatusCode == http.StatusRequestTimeout:
-		// 408 is said of the connection, by proxies, and not of what was sent.
-		return &interruption{cause: refusal, after: after, offset: -1}
+	err = u.c.judge(resp, answer)
+	if refusal, final := errors.AsType[*registry.Error](err); final && (offset >= 0 || resp.StatusCode == http.StatusRequestTimeout) {
+		// Bytes that begin at the wrong place, a body that the registry saw break off, or 408, which
+		// proxies say of the connection, and not of what was sent.
+		return &interruption{cause: refusal, offset: offset}
 	}
-	return refusal
+	return passing(err, offset)
 }
 
 // damagedError says that bytes changed on the way.
@@ -260,9 +278,7 @@ func (u *upload) commit(ctx context.Context, where string, p *patience) error {
 		return u.changed()
 	}
 	for {
-		_, err = call(ctx, u.c, request{method: http.MethodPut, path: where}, func(s registry.UploadStatus) bool {
-			return s.Done && s.SHA256 == u.file.SHA256
-		})
+		_, err = call(ctx, u.c, request{method: http.MethodPut, path: where}, u.isDone)
 		if registry.KindOf(err) != registry.Conflict {
 			break
 		}

@@ -122,6 +122,7 @@ var artifactTests = []storeTest{
 			v := version(name, 1)
 			v.Builds = []registry.Build{build("x", registry.AmazonImage)}
 			v.Builds[0].Files = []registry.File{{Name: "f", Size: 1, SHA256: digest("file")}}
+			v.Builds[0].Attachments = []registry.Attachment{attachment("f", registry.AttachmentDocument, "", "attachment")}
 			f.publish(v)
 			f.update(func(tx registry.Tx) error {
 				f.check(tx.GrantBlob(f.ctx, name, digest("grant")))
@@ -147,7 +148,7 @@ var artifactTests = []storeTest{
 		if len(uses) != 1 || uses[0].Artifact != "a/other" {
 			f.Errorf("ImageUses = %+v; want that of a/other alone", uses)
 		}
-		for _, blob := range []string{"file", "grant"} {
+		for _, blob := range []string{"file", "attachment", "grant"} {
 			f.equal("a/b has the blob", f.hasBlob(blob, only("a/b")), false)
 			f.equal("a/other has the blob", f.hasBlob(blob, only("a/other")), true)
 		}

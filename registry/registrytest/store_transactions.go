@@ -322,6 +322,12 @@ func missingWrites(ctx context.Context, name registry.ArtifactName) map[string]f
 		"InsertImages": func(tx registry.Tx) error {
 			return tx.InsertImages(ctx, name, 1, "none", build("x", registry.AmazonImage).Images)
 		},
+		"InsertAttachments": func(tx registry.Tx) error {
+			return tx.InsertAttachments(ctx, name, 1, "none", []registry.Attachment{attachment("x", registry.AttachmentDocument, "", "x")})
+		},
+		"SetVerifications": func(tx registry.Tx) error {
+			return tx.SetVerifications(ctx, name, 1, "none", verifiedBuild("x").Images)
+		},
 		"SetLatest": func(tx registry.Tx) error { return tx.SetLatest(ctx, name, registry.AmazonImage, 9) },
 		"MoveChannel": func(tx registry.Tx) error {
 			return tx.MoveChannel(ctx, name, "production", registry.ChannelMove{To: versionID(9), At: moment})

@@ -118,7 +118,11 @@ var versionTests = []storeTest{
 		b := build("x", registry.AmazonImage)
 		b.Images = nil
 		for i := range 1000 { // more than one statement may hold
-			b.Images = append(b.Images, registry.Image{Provider: "aws", Region: fmt.Sprintf("r-%04d", i), ID: "ami"})
+			image := registry.Image{Provider: "aws", Region: fmt.Sprintf("r-%04d", i), ID: "ami"}
+			if i%3 == 0 {
+				image.Verification = &registry.Verification{Status: registry.ImageAvailable, At: kept(after(time.Duration(i) * time.Second))}
+			}
+			b.Images = append(b.Images, image)
 			b.Files = append(b.Files, registry.File{Name: fmt.Sprintf("f-%04d", i), Size: int64(i), SHA256: digest(fmt.Sprint(i))})
 		}
 		v.Builds = []registry.Build{b}
@@ -156,10 +160,14 @@ func fullVersion() registry.Version {
 			Metadata: registry.Metadata{"k": "v"}, Provenance: registry.Metadata{"packer": "1.15.0"},
 			Images: []registry.Image{
 				{Provider: "aws", Region: "", ID: "no-region"},
-				{Provider: "aws", Region: "ap-south-1", ID: "ami-1", SourceID: "ami-0", Labels: registry.Metadata{"a": "b"}},
+				{Provider: "aws", Region: "ap-south-1", ID: "ami-1", SourceID: "ami-0", Labels: registry.Metadata{"a": "b"}, Verification: found(registry.ImageAvailable, kept(moment))},
 				{Provider: "aws", Region: "eu-west-1", ID: "ami-2"},
 				{Provider: "aws", Region: "eu-west-1", ID: "ami-3"},
 				{Provider: "gce", Region: "eu-west-1", ID: hostile},
+			},
+			Attachments: []registry.Attachment{
+				attachment(hostile, registry.AttachmentDocument, "", "x"),
+				attachment("sbom.cdx.json", registry.AttachmentSBOM, "CycloneDX 1.6", "sbom"),
 			},
 			CreatedAt: kept(moment), CreatedBy: hostile,
 		},
@@ -183,8 +191,17 @@ func toBeKept(v registry.Version) registry.Version {
 	for i := range v.Builds {
 		v.Builds[i].Images = slices.Clone(v.Builds[i].Images)
 		slices.Reverse(v.Builds[i].Images)
+		for j := range v.Builds[i].Images {
+			if found := v.Builds[i].Images[j].Verification; found != nil {
+				given := *found
+				given.At = given.At.In(moment.Location()).Add(789)
+				v.Builds[i].Images[j].Verification = &given
+			}
+		}
 		v.Builds[i].Files = slices.Clone(v.Builds[i].Files)
 		slices.Reverse(v.Builds[i].Files)
+		v.Builds[i].Attachments = slices.Clone(v.Builds[i].Attachments)
+		slices.Reverse(v.Builds[i].Attachments)
 	}
 	return v
 }
@@ -265,6 +282,84 @@ var versionListTests = []storeTest{
 		wantVersions(f, registry.VersionQuery{OfferedAt: now, Limit: 1}, 5)
 		wantVersions(f, registry.VersionQuery{OfferedAt: now.Add(-time.Minute), Limit: 10}, 5, 4, 3, 1)
 		wantVersions(f, registry.VersionQuery{Limit: 10}, 5, 4, 3, 2, 1)
+	}},
+
+	{"StatusKeepsVersionsOfIt", func(f *fixture) {
+		for i, status := range []registry.Status{registry.StatusOpen, registry.StatusFailed, registry.StatusComplete, registry.StatusOpen} {
+			v := version("a/b", int64(i+1))
+			v.Status = status
+			if i < 2 {
+				v.Builds = []registry.Build{build("x", registry.AmazonImage)}
+			}
+			f.publish(v)
+		}
+		wantVersions(f, registry.VersionQuery{Status: registry.StatusOpen, Limit: 10}, 4, 1)
+		wantVersions(f, registry.VersionQuery{Status: registry.StatusOpen, Limit: 1}, 4)
+		wantVersions(f, registry.VersionQuery{Status: registry.StatusOpen, Before: 4, Limit: 1}, 1)
+		wantVersions(f, registry.VersionQuery{Status: registry.StatusFailed, Limit: 10}, 2)
+		wantVersions(f, registry.VersionQuery{Status: registry.StatusComplete, Limit: 10}, 3)
+		wantVersions(f, registry.VersionQuery{Status: "cancelled", Limit: 10})
+		wantVersions(f, registry.VersionQuery{Status: registry.StatusOpen, Type: registry.AmazonImage, Limit: 10}, 1)
+		wantVersions(f, registry.VersionQuery{Status: registry.StatusOpen, OfferedAt: moment, Limit: 10})
+		wantVersions(f, registry.VersionQuery{Status: registry.StatusComplete, OfferedAt: moment, Limit: 10}, 3)
+		v := version("a/b", 2)
+		f.update(func(tx registry.Tx) error { return tx.UpdateVersion(f.ctx, v) })
+		wantVersions(f, registry.VersionQuery{Status: registry.StatusComplete, Limit: 10}, 3, 2)
+	}},
+
+	{"OfferedWithATypeNeedsABuildOfItWithoutImagesOrWithOneThatIsOffered", func(f *fixture) {
+		in := func(typ registry.Type, statuses ...registry.ImageStatus) registry.Build {
+			b := registry.Build{Component: string(typ), Type: typ, CreatedAt: kept(moment)}
+			for i, status := range statuses {
+				image := registry.Image{Provider: "aws", Region: fmt.Sprint("r", i), ID: "ami"}
+				if status != "" {
+					image.Verification = &registry.Verification{Status: status, At: moment}
+				}
+				b.Images = append(b.Images, image)
+			}
+			return b
+		}
+		ami := func(statuses ...registry.ImageStatus) registry.Build { return in(registry.AmazonImage, statuses...) }
+		second := ami(registry.ImageAvailable)
+		second.Component = "second"
+		for i, builds := range [][]registry.Build{
+			1:  {ami()},
+			2:  {ami("")},
+			3:  {ami(registry.ImageAvailable)},
+			4:  {ami(registry.ImagePending)},
+			5:  {ami(registry.ImageFailed, registry.ImagePending)},
+			6:  {ami(registry.ImageFailed, registry.ImagePending, registry.ImageAvailable)},
+			7:  {ami(registry.ImagePending, ""), in(registry.Archive)},
+			8:  {ami(registry.ImagePending), in(registry.Archive), in("qemu.image", "")},
+			9:  {ami(registry.ImagePending), second},
+			10: {in(registry.Archive)},
+			11: {ami(registry.ImageAvailable)}, // open
+		} {
+			if i == 0 {
+				continue
+			}
+			v := version("a/b", int64(i))
+			v.Builds = builds
+			if i == 11 {
+				v.Status = registry.StatusOpen
+			}
+			f.publish(v)
+		}
+		wantVersions(f, registry.VersionQuery{OfferedAt: moment, Type: registry.AmazonImage, Limit: 20}, 9, 7, 6, 3, 2, 1)
+		wantVersions(f, registry.VersionQuery{OfferedAt: moment, Type: registry.AmazonImage, Before: 6, Limit: 1}, 3)
+		wantVersions(f, registry.VersionQuery{OfferedAt: moment, Type: registry.Archive, Limit: 20}, 10, 8, 7)
+		wantVersions(f, registry.VersionQuery{OfferedAt: moment, Type: "qemu.image", Limit: 20}, 8)
+		wantVersions(f, registry.VersionQuery{OfferedAt: moment, Limit: 20}, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1)
+		wantVersions(f, registry.VersionQuery{Type: registry.AmazonImage, Limit: 20}, 11, 9, 8, 7, 6, 5, 4, 3, 2, 1)
+
+		f.update(func(tx registry.Tx) error {
+			return tx.SetVerifications(f.ctx, "a/b", 4, string(registry.AmazonImage), ami(registry.ImageAvailable).Images)
+		})
+		wantVersions(f, registry.VersionQuery{OfferedAt: moment, Type: registry.AmazonImage, Before: 6, Limit: 1}, 4)
+		f.update(func(tx registry.Tx) error {
+			return tx.SetVerifications(f.ctx, "a/b", 4, string(registry.AmazonImage), ami(registry.ImageFailed).Images)
+		})
+		wantVersions(f, registry.VersionQuery{OfferedAt: moment, Type: registry.AmazonImage, Before: 6, Limit: 1}, 3)
 	}},
 }
 

@@ -57,6 +57,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"begin an upload", "POST", "/v1/uploads", upload, [6]int{401, 403, 201, 201, 403, 201}},
 		{"move a channel", "PUT", appPath + "/channels/production", `{"ref":"1"}`, [6]int{401, 403, 403, 200, 403, 200}},
 		{"revoke", "POST", appPath + "/versions/1/revoke", `{"reason":"CVE"}`, [6]int{401, 403, 403, 200, 403, 200}},
+		{"verify", "POST", appPath + "/versions/1/verify", `{"component":"amazon-ebs.app","images":[{"provider":"aws","region":"eu-west-1","id":"ami-0e1","verification":{"status":"available"}}]}`, [6]int{401, 403, 200, 200, 403, 200}},
 		{"restore", "POST", appPath + "/versions/1/restore", "", [6]int{401, 403, 403, 200, 403, 200}},
 		{"change settings", "PUT", appPath, `{}`, [6]int{401, 403, 403, 403, 403, 200}},
 		{"list tokens", "GET", "/v1/tokens", "", [6]int{401, 403, 403, 403, 200, 200}},

@@ -118,12 +118,9 @@ func FuzzFileName(f *testing.F) {
 	})
 }
 
-func TestWarningIsForWhatIsRevokedNow(t *testing.T) {
-	for _, revoked := range []bool{true, false} {
-		r := registry.Resolution{Revoked: revoked, Revocation: &registry.Revocation{Reason: "x"}}
-		if got := revokedWarning(r); (got != "") != revoked {
-			t.Errorf("revoked %v: %q", revoked, got)
-		}
+func TestWarningCannotBreakOut(t *testing.T) {
+	if got, want := revokedWarning("a \"b\" \\ c\r\nX-Evil: d"), `299 almanac "revoked: a \"b\" \\ c  X-Evil: d"`; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

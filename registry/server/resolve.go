@@ -8,77 +8,63 @@ import (
 	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
 
-type resolveInput struct {
-	VersionPath
-	Type         string `query:"type" doc:"Type of the build; aliases are fine." example:"aws.ami"`
-	Region       string `query:"region" doc:"Region of the image." example:"eu-west-1"`
-	Architecture string `query:"arch" doc:"Architecture of the build." example:"x86_64"`
-	Provider     string `query:"provider" doc:"Vagrant provider of a box, or provider of an image."`
-	Component    string `query:"component" doc:"Packer source that made the build." example:"amazon-ebs.app"`
-
-	metadata registry.Metadata
-	plain    bool
-}
-
-// Resolve implements [huma.Resolver]: it reads what huma's tags cannot say.
-func (in *resolveInput) Resolve(ctx huma.Context) []error {
-	r, _ := humago.Unwrap(ctx)
-	in.plain = preferred(r.Header["Accept"], "application/json", "text/plain") == "text/plain"
-	if !strings.Contains(r.URL.RawQuery, "metadata.") {
-		return nil
+// resolve is a plain handler, for it is what machines ask most: the answer comes from the service as it is
+// sent, and there is nothing to decode that a query does not say itself.
+func (s *Server) resolve(x *exchange, r *http.Request) error {
+	query := r.URL.Query()
+	q := registry.Question{
+		Type: query.Get("type"), Region: query.Get("region"), Provider: query.Get("provider"),
+		Architecture: query.Get("arch"), Component: query.Get("component"),
 	}
-	for name, values := range r.URL.Query() {
+	for name, values := range query {
 		if key, ok := strings.CutPrefix(name, "metadata."); ok {
-			if in.metadata == nil {
-				in.metadata = registry.Metadata{}
+			if q.Metadata == nil {
+				q.Metadata = registry.Metadata{}
 			}
-			in.metadata[key] = values[0]
+			q.Metadata[key] = values[0]
 		}
 	}
+	artifact, ref := r.PathValue("namespace")+"/"+r.PathValue("name"), r.PathValue("ref")
+	found, err := s.svc.ResolveJSON(r.Context(), artifact, ref, q)
+	if err != nil {
+		return err
+	}
+	media, body := jsonType, found.JSON
+	if preferred(r.Header["Accept"], "application/json", "text/plain") == "text/plain" {
+		media, body = plainType, []byte(found.ID+"\n")
+		if found.ID == "" {
+			if body, err = s.bare(r, artifact, ref, q); err != nil {
+				return err
+			}
+		}
+	}
+	if found.Revocation != nil {
+		x.Header()["Warning"] = []string{revokedWarning(found.Revocation.Reason)}
+	}
+	x.hold()
+	x.Header()["Content-Type"] = media
+	_, _ = x.Write(body) // into a buffer
 	return nil
 }
 
-type resolveOutput struct {
-	ContentType string `header:"Content-Type" hidden:"true"`
-	Warning     string `header:"Warning" doc:"299 almanac \"revoked: REASON\", when the version is revoked."`
-	// Body is a Resolution, or the text of a plain answer.
-	Body any
-}
-
-func (s *Server) resolve(ctx context.Context, in *resolveInput) (*resolveOutput, error) {
-	res, err := s.svc.Resolve(ctx, in.artifact(), in.Ref, registry.Question{
-		Type: in.Type, Region: in.Region, Provider: in.Provider, Architecture: in.Architecture,
-		Component: in.Component, Metadata: in.metadata,
-	})
+// bare is the plain answer about a build that is not one image.
+func (s *Server) bare(r *http.Request, artifact, ref string, q registry.Question) ([]byte, error) {
+	found, err := s.svc.Resolve(r.Context(), artifact, ref, q)
 	if err != nil {
 		return nil, err
 	}
-	out := &resolveOutput{Warning: revokedWarning(res)}
-	if in.plain {
-		id, err := res.Bare()
-		if err != nil {
-			return nil, err
-		}
-		out.ContentType, out.Body = "text/plain; charset=utf-8", []byte(id+"\n")
-		return out, nil
-	}
-	out.Body = res
-	return out, nil
+	id, err := found.Bare()
+	return []byte(id + "\n"), err
 }
 
-// revokedWarning is the value of a Warning header (RFC 7234, 5.5: code, agent, quoted text); "" when
-// nothing is revoked at this time.
-func revokedWarning(r registry.Resolution) string {
-	if !r.Revoked {
-		return ""
-	}
+// revokedWarning is the value of a Warning header (RFC 7234, 5.5: code, agent, quoted text).
+func revokedWarning(reason string) string {
 	var text strings.Builder
-	for _, c := range r.Revocation.Reason {
+	for _, c := range reason {
 		switch {
 		case c == '"' || c == '\\':
 			text.WriteByte('\\')
@@ -96,15 +82,30 @@ func revokedWarning(r registry.Resolution) string {
 func resolveOperation(schemas huma.Registry) huma.Operation {
 	o := op("resolve", "GET", "/v1/resolve/{namespace}/{name}/{ref}", tagLookups, needRead, "Look up a build or an image",
 		"The one build that the ref and the parameters name. More than one that fits is a conflict that lists them, and a region that the version lacks is not found and lists the regions there are: no lookup takes the first of several or falls back to another region. With Accept: text/plain the answer is the bare id (of the one image, or the sha256 of the one file) and a newline. A revoked version is answered with a Warning header.")
-	o.Responses = map[string]*huma.Response{"200": {Description: http.StatusText(http.StatusOK), Content: map[string]*huma.MediaType{
+	o.Responses = map[string]*huma.Response{"200": {Description: http.StatusText(http.StatusOK), Headers: map[string]*huma.Param{
+		"Warning": {Description: `299 almanac "revoked: REASON", when the version is revoked.`, Schema: &huma.Schema{Type: huma.TypeString}},
+	}, Content: map[string]*huma.MediaType{
 		"application/json": {Schema: schemas.Schema(reflect.TypeFor[registry.Resolution](), true, "Resolution")},
 		"text/plain":       {Schema: &huma.Schema{Type: huma.TypeString, Examples: []any{"ami-0abc1234\n"}}},
 	}}}
-	o.Parameters = []*huma.Param{{
-		Name: "metadata.KEY", In: "query", Schema: &huma.Schema{Type: huma.TypeString},
-		Description: "Value that the build's full metadata must have under KEY, such as metadata.git=4f2a91c. May be given for several keys.",
-	}}
+	text := &huma.Schema{Type: huma.TypeString}
+	o.Parameters = []*huma.Param{
+		pathParameter("namespace", "First part of the artifact's name.", "cargomedia"),
+		pathParameter("name", "Second part of the artifact's name.", "app"),
+		pathParameter("ref", "Number, version, constraint, channel, fingerprint, or latest; percent-encoded.", "latest"),
+		{Name: "type", In: "query", Description: "Type of the build; aliases are fine.", Schema: text, Example: "aws.ami"},
+		{Name: "region", In: "query", Description: "Region of the image.", Schema: text, Example: "eu-west-1"},
+		{Name: "arch", In: "query", Description: "Architecture of the build.", Schema: text, Example: "x86_64"},
+		{Name: "provider", In: "query", Description: "Vagrant provider of a box, or provider of an image.", Schema: text},
+		{Name: "component", In: "query", Description: "Packer source that made the build.", Schema: text, Example: "amazon-ebs.app"},
+		{Name: "metadata.KEY", In: "query", Schema: text,
+			Description: "Value that the build's full metadata must have under KEY, such as metadata.git=4f2a91c. May be given for several keys."},
+	}
 	return o
+}
+
+func pathParameter(name, description, example string) *huma.Param {
+	return &huma.Param{Name: name, In: "path", Required: true, Description: description, Schema: &huma.Schema{Type: huma.TypeString}, Example: example}
 }
 
 type imagePath struct {

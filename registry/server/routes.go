@@ -56,12 +56,14 @@ func (s *Server) routes() {
 		"Numbers, versions and fingerprints find open and revoked versions, too."), s.getVersion)
 	typed(s, op("publish", "POST", artifact+"/publish", tagVersions, needPublish, "Publish a build",
 		"Records one build of one version, in one step. The same publication again changes nothing and answers the same; other content under the same fingerprint and component is a conflict that lists what differs. Naming channels needs the role promote."), s.publish)
+	typed(s, op("verifyVersion", "POST", version+"/verify", tagVersions, needPublish, "Tell what was found of images",
+		"Records whether images of one build are available at their provider. A version that waited for them becomes complete, or failed. An image that is handed out already cannot be taken back this way: revoke the version. The ref must not be one that can float."), s.verifyVersion)
 	typed(s, op("revokeVersion", "POST", version+"/revoke", tagVersions, needPromote, "Revoke a version",
 		"Takes it out of what latest, constraints and catalogs offer, now or at a later time. The ref must not be one that can float."), s.revokeVersion)
 	typed(s, op("restoreVersion", "POST", version+"/restore", tagVersions, needPromote, "Restore a revoked version",
 		"Takes no body."), s.restoreVersion)
 
-	typed(s, resolveOperation(schemas), s.resolve)
+	plain(s, resolveOperation(schemas), s.resolve)
 	typed(s, op("findImage", "GET", "/v1/images/{provider}/{region}/{id...}", tagLookups, needRead, "Find out what an image is",
 		"The builds that have it, the newest first, at most 100. An id may contain slashes; write %2F for one that it starts with."), s.findImage)
 

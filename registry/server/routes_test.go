@@ -55,6 +55,7 @@ func TestEveryRoute(t *testing.T) {
 		{"GET /v1/artifacts/{namespace}/{name}/channels/{channel}", appPath + "/channels/production", "", nil, 200, `"moves":[{`},
 		{"GET /v1/resolve/{namespace}/{name}/{ref}", "/v1/resolve/cargomedia/app/production?type=aws.ami&region=eu-west-1&arch=x86_64&provider=aws&component=amazon-ebs.app&metadata.region=eu-west-1", "", nil, 200, `"id":"ami-0e1"`},
 		{"GET /v1/images/{provider}/{region}/{id}", "/v1/images/aws/eu-west-1/ami-0e1", "", nil, 200, `"uses":[{"artifact":"cargomedia/app"`},
+		{"POST /v1/artifacts/{namespace}/{name}/versions/{ref}/verify", appPath + "/versions/1/verify", `{"component":"amazon-ebs.app","images":[{"provider":"aws","region":"eu-west-1","id":"ami-0e1","verification":{"status":"available"}}]}`, nil, 200, `"verification":{"status":"available"`},
 		{"POST /v1/artifacts/{namespace}/{name}/versions/{ref}/revoke", appPath + "/versions/1/revoke", `{"reason":"CVE"}`, nil, 200, `"reason":"CVE"`},
 		{"POST /v1/artifacts/{namespace}/{name}/versions/{ref}/restore", appPath + "/versions/1/restore", "", nil, 200, `"number":1`},
 		{"GET /v1/events", "/v1/events?after=1&limit=2", "", nil, 200, `"last":3`},

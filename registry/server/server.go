@@ -89,6 +89,7 @@ var (
 	revalidate    = []string{"private, no-cache"}
 	variesBy      = []string{"Accept, Authorization"}
 	jsonType      = []string{"application/json"}
+	plainType     = []string{"text/plain; charset=utf-8"}
 	problemType   = []string{"application/problem+json"}
 	bytesType     = []string{"application/octet-stream"}
 	neverChanging = []string{"private, max-age=31536000, immutable"}

@@ -9,13 +9,14 @@ import (
 type listVersionsInput struct {
 	ArtifactPath
 	Type    string `query:"type" doc:"Only versions that have a build of this type." example:"aws.ami"`
+	Status  string `query:"status" doc:"Only versions of this status: open, complete or failed." example:"complete"`
 	Offered bool   `query:"offered" doc:"Only versions that are complete and not revoked."`
 	Page
 }
 
 func (s *Server) listVersions(ctx context.Context, in *listVersionsInput) (*body[registry.VersionPage], error) {
 	return answer(s.svc.Versions(ctx, in.artifact(), registry.VersionFilter{
-		Type: in.Type, Offered: in.Offered, Cursor: in.Cursor, Limit: in.Limit,
+		Type: in.Type, Status: in.Status, Offered: in.Offered, Cursor: in.Cursor, Limit: in.Limit,
 	}))
 }
 
@@ -36,6 +37,15 @@ type publishInput struct {
 
 func (s *Server) publish(ctx context.Context, in *publishInput) (*body[registry.Receipt], error) {
 	return answer(s.svc.Publish(ctx, in.artifact(), in.Body))
+}
+
+type verifyInput struct {
+	VersionPath
+	Body registry.VerifyRequest
+}
+
+func (s *Server) verifyVersion(ctx context.Context, in *verifyInput) (*body[registry.Version], error) {
+	return answer(s.svc.Verify(ctx, in.artifact(), in.Ref, in.Body))
 }
 
 type revokeInput struct {

@@ -9,14 +9,21 @@ import (
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
 
+// imageSets are the images of the builds that are measured.
+var imageSets = []struct {
+	name     string
+	regions  int
+	verified bool
+}{{"1regions", 1, false}, {"20regions", 20, false}, {"20verified", 20, true}}
+
 // BenchmarkPublish is what the service writes for one build of a new version.
 func BenchmarkPublish(b *testing.B) {
 	for _, engine := range engines {
-		for _, regions := range []int{1, 20} {
-			b.Run(fmt.Sprintf("%s/%dregions", engine.name, regions), func(b *testing.B) {
+		for _, images := range imageSets {
+			b.Run(engine.name+"/"+images.name, func(b *testing.B) {
 				store := mustOpen(b, engine.dsn(b))
 				for b.Loop() {
-					publish(b, store, "bench/app", regions)
+					publish(b, store, "bench/app", images.regions, images.verified)
 				}
 			})
 		}
@@ -26,17 +33,17 @@ func BenchmarkPublish(b *testing.B) {
 // BenchmarkVersion is the lookup of latest, after 100 versions.
 func BenchmarkVersion(b *testing.B) {
 	for _, engine := range engines {
-		for _, regions := range []int{1, 20} {
-			b.Run(fmt.Sprintf("%s/%dregions", engine.name, regions), func(b *testing.B) {
+		for _, images := range imageSets {
+			b.Run(engine.name+"/"+images.name, func(b *testing.B) {
 				store := mustOpen(b, engine.dsn(b))
 				for range 100 {
-					publish(b, store, "bench/app", regions)
+					publish(b, store, "bench/app", images.regions, images.verified)
 				}
 				ctx, cancel := context.WithCancel(b.Context()) // as that of a request can be
 				defer cancel()
 				for b.Loop() {
 					v, err := store.Version(ctx, "bench/app", registry.Selector{Latest: true, Type: registry.AmazonImage})
-					if err != nil || len(v.Builds[0].Images) != regions {
+					if err != nil || len(v.Builds[0].Images) != images.regions {
 						b.Fatal(v, err)
 					}
 				}
@@ -64,7 +71,13 @@ func BenchmarkTokenByDigest(b *testing.B) {
 	}
 }
 
-func publish(b *testing.B, store registry.Store, name registry.ArtifactName, regions int) {
+// attributes are those that EC2 gives for an AMI.
+var attributes = registry.Metadata{
+	"name": "app 2026-11-22", "architecture": "x86_64", "root_device_type": "ebs", "virtualization": "hvm", "ena": "true",
+	"boot_mode": "uefi-preferred", "owner_id": "123456789012", "creation_date": "2026-11-22T12:00:00Z", "snapshot_ids": "snap-0123456789abcdef0",
+}
+
+func publish(b *testing.B, store registry.Store, name registry.ArtifactName, regions int, verified bool) {
 	b.Helper()
 	ctx, now := b.Context(), time.Now()
 	err := store.Update(ctx, func(tx registry.Tx) error {
@@ -82,7 +95,11 @@ func publish(b *testing.B, store registry.Store, name registry.ArtifactName, reg
 		}
 		build := registry.Build{Component: "amazon-ebs.app", Type: registry.AmazonImage, Metadata: registry.Metadata{"os": "linux"}, CreatedAt: now}
 		for r := range regions {
-			build.Images = append(build.Images, registry.Image{Provider: "aws", Region: fmt.Sprintf("region-%d", r), ID: fmt.Sprintf("ami-%d-%d", number, r)})
+			image := registry.Image{Provider: "aws", Region: fmt.Sprintf("region-%d", r), ID: fmt.Sprintf("ami-%d-%d", number, r)}
+			if verified {
+				image.Verification = &registry.Verification{Status: registry.ImageAvailable, At: now, Attributes: attributes}
+			}
+			build.Images = append(build.Images, image)
 		}
 		if err := tx.InsertBuild(ctx, name, number, build); err != nil {
 			return err

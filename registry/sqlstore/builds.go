@@ -2,8 +2,6 @@ package sqlstore
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
@@ -82,99 +80,44 @@ func (t *tx) InsertBuild(ctx context.Context, name registry.ArtifactName, number
 		return err
 	}
 	return t.onArtifact(ctx, name, func(q querier, id int64) error {
-		var ordinal int64
-		if err := one(ctx, q, insertBuild, []any{id, number, b.Component, string(b.Type), b.Provider, b.Architecture, metadata, provenance, micros(b.CreatedAt), b.CreatedBy}, &ordinal); err != nil {
+		key := buildKey{artifact: id, number: number}
+		if err := one(ctx, q, insertBuild, []any{id, number, b.Component, string(b.Type), b.Provider, b.Architecture, metadata, provenance, micros(b.CreatedAt), b.CreatedBy}, &key.ordinal); err != nil {
 			return err
 		}
-		if err := insertImages(ctx, q, id, number, ordinal, b.Images); err != nil {
+		if err := insertImages(ctx, q, key, b.Images); err != nil {
 			return err
 		}
-		return insertFiles(ctx, q, id, number, ordinal, b.Files)
+		if err := insertFiles(ctx, q, key, b.Files); err != nil {
+			return err
+		}
+		return insertAttachments(ctx, q, key, b.Attachments)
 	})
 }
 
-// InsertImages implements [registry.Tx].
-func (t *tx) InsertImages(ctx context.Context, name registry.ArtifactName, number int64, component string, images []registry.Image) error {
+// buildKey is the key of a build, and the first part of the keys of all that it has.
+type buildKey struct{ artifact, number, ordinal int64 }
+
+func (k buildKey) columns() []any { return []any{k.artifact, k.number, k.ordinal} }
+
+const buildOrdinal = `SELECT ordinal FROM build WHERE artifact_id = $1 AND number = $2 AND component = $3`
+
+// onBuild runs fn with the key of a build.
+func (t *tx) onBuild(ctx context.Context, name registry.ArtifactName, number int64, component string, fn func(q querier, key buildKey) error) error {
 	return t.onArtifact(ctx, name, func(q querier, id int64) error {
-		var ordinal int64
-		if err := one(ctx, q, `SELECT ordinal FROM build WHERE artifact_id = $1 AND number = $2 AND component = $3`, []any{id, number, component}, &ordinal); err != nil {
+		key := buildKey{artifact: id, number: number}
+		if err := one(ctx, q, buildOrdinal, []any{id, number, component}, &key.ordinal); err != nil {
 			return err
 		}
-		return insertImages(ctx, q, id, number, ordinal, images)
+		return fn(q, key)
 	})
 }
 
-var (
-	imageInserts = multiInserts(`INSERT INTO image (artifact_id, number, ordinal, provider, region, id, source_id, labels)`, 3, 5)
-	fileInserts  = multiInserts(`INSERT INTO file (artifact_id, number, ordinal, name, size, sha256)`, 3, 3)
-)
+var fileInserts = multiInserts(`INSERT INTO file (artifact_id, number, ordinal, name, size, sha256)`, 3, 3)
 
-func insertImages(ctx context.Context, q querier, id, number, ordinal int64, images []registry.Image) error {
-	values := make([]any, 0, 5*len(images))
-	for _, image := range images {
-		labels, err := encodeMap(image.Labels)
-		if err != nil {
-			return err
-		}
-		values = append(values, image.Provider, image.Region, image.ID, image.SourceID, labels)
-	}
-	return imageInserts.run(ctx, q, []any{id, number, ordinal}, values)
-}
-
-func insertFiles(ctx context.Context, q querier, id, number, ordinal int64, files []registry.File) error {
-	values := make([]any, 0, 3*len(files))
+func insertFiles(ctx context.Context, q querier, key buildKey, files []registry.File) error {
+	values := make([]any, 0, fileInserts.columns*len(files))
 	for _, file := range files {
 		values = append(values, file.Name, file.Size, string(file.SHA256))
 	}
-	return fileInserts.run(ctx, q, []any{id, number, ordinal}, values)
-}
-
-// inserts are statements that insert several rows of a table at once.
-type inserts struct {
-	columns    int // that differ from row to row
-	statements map[int]string
-}
-
-// insertSizes are the numbers of rows for which there is a statement, so that few are enough for all
-// lists, and all stay prepared. The largest keeps far below the databases' limits of parameters.
-var insertSizes = []int{64, 16, 4, 1}
-
-// multiInserts makes the statements for rows whose first columns are common to all.
-func multiInserts(into string, common, columns int) inserts {
-	in := inserts{columns: columns, statements: map[int]string{}}
-	for _, size := range insertSizes {
-		var b strings.Builder
-		b.WriteString(into + " VALUES ")
-		for i := range size {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			b.WriteString("(")
-			for c := range common + columns {
-				n := c + 1
-				if c >= common {
-					n += i * columns
-				}
-				if c > 0 {
-					b.WriteString(", ")
-				}
-				fmt.Fprintf(&b, "$%d", n)
-			}
-			b.WriteString(")")
-		}
-		in.statements[size] = b.String()
-	}
-	return in
-}
-
-func (in inserts) run(ctx context.Context, q querier, common, values []any) error {
-	for _, size := range insertSizes {
-		for n := size * in.columns; len(values) >= n && n > 0; values = values[n:] {
-			args := append(append(make([]any, 0, len(common)+n), common...), values[:n]...)
-			if _, err := q.ExecContext(ctx, in.statements[size], args...); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return fileInserts.run(ctx, q, key.columns(), values)
 }

@@ -16,6 +16,7 @@ type Store struct {
 	reader
 	engine engine
 	gate   gate
+	tokens *tokenCache // nil where others write tokens, too
 }
 
 var _ registry.Store = (*Store)(nil)
@@ -41,7 +42,7 @@ type querier interface {
 // Open opens the database that dsn names, creates its tables or brings them up to date, and checks
 // that it can be written. dsn is a URL postgres://… or the path of a SQLite file, with or without
 // "sqlite:" before it; the file is created, readable by its owner alone, and its directory must
-// exist. A dsn of another form is an error of kind Invalid, and so is a database that a newer
+// exist, and it belongs to this Store until that is closed. A dsn of another form is an error of kind Invalid, and so is a database that a newer
 // version of this program has migrated.
 func Open(ctx context.Context, dsn string) (*Store, error) {
 	e, err := openEngine(ctx, dsn)
@@ -49,6 +50,9 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 		return nil, asError(ctx, err)
 	}
 	s := &Store{engine: e}
+	if _, ok := e.(*sqlite); ok {
+		s.tokens = new(tokenCache)
+	}
 	s.reader.run = s.read
 	if err := s.Ping(ctx); err != nil {
 		return nil, errors.Join(err, e.close())
@@ -109,6 +113,9 @@ func (s *Store) try(ctx context.Context, fn func(registry.Tx) error) (gaveUp boo
 		fnErr = fn(t)
 		return fnErr
 	})
+	if t.tokens && s.tokens != nil {
+		s.tokens.clear() // also after an error: the commit may have been carried out
+	}
 	if err == nil {
 		return false, nil
 	}

@@ -28,10 +28,14 @@ func TestLookupsUseIndexes(t *testing.T) {
 	for _, sel := range []registry.Selector{
 		{Number: 1}, {Version: "1.0.0"}, {Fingerprint: "f"}, {Channel: "c"}, {Latest: true}, {Latest: true, Type: registry.AmazonImage},
 	} {
-		query, key := selectorQuery(sel)
-		statements = append(statements, statement{name: "version", query: query, values: []any{"a", "b", key}})
+		by, key := find(sel)
+		statements = append(statements,
+			statement{name: "version", query: by.version, values: []any{"a", "b", key}},
+			statement{name: "answers", query: by.answers, values: []any{"a", "b", key, "amazon.image", "eu-west-1"}})
 	}
-	for _, q := range []registry.VersionQuery{{Limit: 1}, {Before: 5, Limit: 1}, {Type: registry.AmazonImage, OfferedAt: time.Now(), Before: 5, Limit: 1}} {
+	for _, q := range []registry.VersionQuery{
+		{Limit: 1}, {Before: 5, Limit: 1}, {Type: registry.AmazonImage, OfferedAt: time.Now(), Before: 5, Limit: 1}, {Status: registry.StatusFailed, Type: registry.AmazonImage, Limit: 1},
+	} {
 		where, limit, values := versionConditions("a/b", q)
 		statements = append(statements, statement{name: "versions", query: versionsQuery(where, limit), values: values})
 	}
@@ -65,6 +69,8 @@ func TestLookupsUseIndexes(t *testing.T) {
 		statement{name: "uploads", query: uploadsBeforeQuery, values: []any{1, 1}},
 		statement{name: "lock", query: lockQuery, values: []any{"a", "b"}},
 		statement{name: "build", query: insertBuild, values: []any{1, 1, "", "", "", "", "", "", 1, ""}},
+		statement{name: "build by component", query: buildOrdinal, values: []any{1, 1, "c"}},
+		statement{name: "verification", query: setVerification, values: []any{1, 1, 1, "aws", "r", "i", "", ""}},
 	)
 	for _, s := range statements {
 		for _, step := range plan(t, store, s.query, s.values) {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
@@ -159,4 +160,48 @@ func TestAFileThatIsLockedByAnotherProcessIsUnavailable(t *testing.T) {
 	if err := store.Ping(t.Context()); err != nil {
 		t.Errorf("Ping after the lock is gone: %v", err)
 	}
+}
+
+// TestTokensAreNeverStale looks a token up again and again while it is changed: what an Update wrote
+// is seen by every lookup that begins after it.
+func TestTokensAreNeverStale(t *testing.T) {
+	store := mustOpen(t, sqliteDSN(t))
+	ctx := t.Context()
+	digest := registry.SecretDigest("secret")
+	put := func(role registry.Role) {
+		t.Helper()
+		if err := store.Update(ctx, func(tx registry.Tx) error {
+			return tx.PutToken(ctx, registry.Token{ID: "t", Role: role, Digest: digest, Scopes: []registry.Scope{registry.ScopeAll}})
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(registry.RoleRead)
+	done := make(chan struct{})
+	var lookups sync.WaitGroup
+	for range 4 {
+		lookups.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if _, err := store.TokenByDigest(ctx, digest); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for i := range 200 {
+		role := []registry.Role{registry.RoleAdmin, registry.RoleRead}[i%2]
+		put(role)
+		if got, err := store.TokenByDigest(ctx, digest); err != nil || got.Role != role {
+			t.Errorf("change %d: %v, %v; want the role %s", i, got.Role, err, role)
+			break
+		}
+	}
+	close(done)
+	lookups.Wait()
 }

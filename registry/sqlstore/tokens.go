@@ -58,6 +58,7 @@ func (t *tx) PutToken(ctx context.Context, token registry.Token) error {
 	if err != nil {
 		return err
 	}
+	t.tokens = true
 	return t.exec(ctx, `
 INSERT INTO token (id, name, role, scopes, digest, created_at, created_by, expires_at, revoked_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)

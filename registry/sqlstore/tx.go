@@ -18,6 +18,8 @@ type tx struct {
 	ids map[registry.ArtifactName]int64
 	// gaveUp says that the database ended the transaction in favour of others.
 	gaveUp bool
+	// tokens says that tokens were written.
+	tokens bool
 }
 
 var _ registry.Tx = (*tx)(nil)
@@ -149,7 +151,7 @@ func (t *tx) PutArtifact(ctx context.Context, a registry.Artifact) error {
 }
 
 // artifactTables are what an artifact consists of, each before those that it refers to.
-var artifactTables = []string{"channel_move", "channel", "head", "image", "file", "build", "version"}
+var artifactTables = []string{"channel_move", "channel", "head", "answer", "image", "file", "attachment", "build", "version"}
 
 // DeleteArtifact implements [registry.Tx].
 func (t *tx) DeleteArtifact(ctx context.Context, name registry.ArtifactName) error {

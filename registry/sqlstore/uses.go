@@ -36,7 +36,6 @@ func (r reader) ImageUses(ctx context.Context, provider, region, id string, visi
 	a.add(id)
 	condition := visibleTo(&a, visible, `a`, `a.public`)
 	query := imageUsesQuery(condition, a.add(atMost(limit)))
-	type buildKey struct{ artifact, number, ordinal int64 }
 	var uses []registry.ImageUse
 	var last buildKey
 	err := r.each(ctx, query, a.values, func(row row) error {
@@ -66,11 +65,15 @@ func (r reader) ImageUses(ctx context.Context, provider, region, id string, visi
 	return uses, err
 }
 
-// blobVisibleQuery looks at files first: an artifact that was granted a blob need not exist.
+// blobVisibleQuery looks at grants last: an artifact that was granted a blob need not exist.
 func blobVisibleQuery(a *args, visible registry.Visibility) string {
+	condition := visibleTo(a, visible, `a`, `a.public`)
 	return `
 SELECT 1 FROM file f JOIN artifact a ON a.id = f.artifact_id
-WHERE f.sha256 = $1 AND ` + visibleTo(a, visible, `a`, `a.public`) + `
+WHERE f.sha256 = $1 AND ` + condition + `
+UNION ALL
+SELECT 1 FROM attachment t JOIN artifact a ON a.id = t.artifact_id
+WHERE t.sha256 = $1 AND ` + condition + `
 UNION ALL
 SELECT 1 FROM blob_grant g LEFT JOIN artifact a ON a.namespace = g.namespace AND a.name = g.name AND NOT a.deleted
 WHERE g.digest = $1 AND ` + visibleTo(a, visible, `g`, `COALESCE(a.public, FALSE)`) + `

@@ -11,8 +11,8 @@ import (
 )
 
 // versionQuery returns the statement for a version with all that belongs to it; join finds it by the
-// third parameter. One statement, and so one view and one round trip, brings rows of four sorts, told
-// apart by the first column: the version, builds, images and files. A version is small in its rows, so
+// third parameter. One statement, and so one view and one round trip, brings rows of five sorts, told
+// apart by the first column: the version, builds, images, files and attachments. A version is small in its rows, so
 // the columns that a sort does not use cost less than more statements would. CROSS JOIN tells SQLite,
 // which does not know that v is one row, to begin there and not to scan the other table.
 func versionQuery(join string) string {
@@ -30,42 +30,52 @@ SELECT 1, b.ordinal, b.created_at, NULL, NULL,
 FROM v CROSS JOIN build b WHERE b.artifact_id = v.artifact_id AND b.number = v.number
 UNION ALL
 SELECT 2, i.ordinal, NULL, NULL, NULL,
-	i.provider, i.region, i.id, i.source_id, i.labels, NULL, NULL, NULL, NULL
+	i.provider, i.region, i.id, i.source_id, i.labels, i.status, i.verification, NULL, NULL
 FROM v CROSS JOIN image i WHERE i.artifact_id = v.artifact_id AND i.number = v.number
 UNION ALL
 SELECT 3, f.ordinal, f.size, NULL, NULL,
 	f.name, f.sha256, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-FROM v CROSS JOIN file f WHERE f.artifact_id = v.artifact_id AND f.number = v.number`
+FROM v CROSS JOIN file f WHERE f.artifact_id = v.artifact_id AND f.number = v.number
+UNION ALL
+SELECT 4, t.ordinal, t.size, NULL, NULL,
+	t.name, t.sha256, t.kind, t.format, NULL, NULL, NULL, NULL, NULL
+FROM v CROSS JOIN attachment t WHERE t.artifact_id = v.artifact_id AND t.number = v.number`
 }
 
+// finder is a way to find a version: the statements for it.
+type finder struct{ version, answers string }
+
+func newFinder(join string) finder { return finder{versionQuery(join), answersQuery(join)} }
+
+// In all of them the third parameter is what the version is found by.
 var (
-	versionByNumber      = versionQuery(`JOIN version v ON v.artifact_id = a.id AND v.number = $3`)
-	versionBySemver      = versionQuery(`JOIN version v ON v.artifact_id = a.id AND v.version = $3`)
-	versionByFingerprint = versionQuery(`JOIN version v ON v.artifact_id = a.id AND v.fingerprint = $3`)
-	versionByChannel     = versionQuery(`JOIN channel c ON c.artifact_id = a.id AND c.name = $3 JOIN version v ON v.artifact_id = c.artifact_id AND v.number = c.number`)
-	versionByHead        = versionQuery(`JOIN head h ON h.artifact_id = a.id AND h.type = $3 JOIN version v ON v.artifact_id = h.artifact_id AND v.number = h.number`)
+	byNumber      = newFinder(`JOIN version v ON v.artifact_id = a.id AND v.number = $3`)
+	bySemver      = newFinder(`JOIN version v ON v.artifact_id = a.id AND v.version = $3`)
+	byFingerprint = newFinder(`JOIN version v ON v.artifact_id = a.id AND v.fingerprint = $3`)
+	byChannel     = newFinder(`JOIN channel c ON c.artifact_id = a.id AND c.name = $3 JOIN version v ON v.artifact_id = c.artifact_id AND v.number = c.number`)
+	byHead        = newFinder(`JOIN head h ON h.artifact_id = a.id AND h.type = $3 JOIN version v ON v.artifact_id = h.artifact_id AND v.number = h.number`)
 )
 
-func selectorQuery(sel registry.Selector) (query string, key any) {
+func find(sel registry.Selector) (by finder, key any) {
 	switch {
 	case sel.Latest:
-		return versionByHead, string(sel.Type)
+		return byHead, string(sel.Type)
 	case sel.Channel != "":
-		return versionByChannel, sel.Channel
+		return byChannel, sel.Channel
 	case sel.Version != "":
-		return versionBySemver, sel.Version
+		return bySemver, sel.Version
 	case sel.Fingerprint != "":
-		return versionByFingerprint, sel.Fingerprint
+		return byFingerprint, sel.Fingerprint
 	default:
-		return versionByNumber, sel.Number
+		return byNumber, sel.Number
 	}
 }
 
 func (r reader) Version(ctx context.Context, name registry.ArtifactName, sel registry.Selector) (registry.Version, error) {
 	namespace, base := splitName(name)
-	query, key := selectorQuery(sel)
+	by, key := find(sel)
 	var parts versionParts
-	err := r.each(ctx, query, []any{namespace, base, key}, parts.scan)
+	err := r.each(ctx, by.version, []any{namespace, base, key}, parts.scan)
 	if err != nil {
 		return registry.Version{}, err
 	}
@@ -78,13 +88,14 @@ func (r reader) Version(ctx context.Context, name registry.ArtifactName, sel reg
 
 // versionParts collects the rows of versionQuery, in whatever order they come.
 type versionParts struct {
-	found    bool
-	version  registry.Version
-	builds   []registry.Build
-	ordinals []int64 // of builds
-	images   map[int64][]registry.Image
-	files    map[int64][]registry.File
-	err      error
+	found       bool
+	version     registry.Version
+	builds      []registry.Build
+	ordinals    []int64 // of builds
+	images      map[int64][]registry.Image
+	files       map[int64][]registry.File
+	attachments map[int64][]registry.Attachment
+	err         error
 }
 
 func (p *versionParts) scan(row row) error {
@@ -119,14 +130,27 @@ func (p *versionParts) scan(row row) error {
 		if p.images == nil {
 			p.images = map[int64][]registry.Image{}
 		}
+		verification, err := decodeVerification(text(10), text(11))
+		if err != nil {
+			return err
+		}
 		p.images[number(1)] = append(p.images[number(1)], registry.Image{
 			Provider: text(5), Region: text(6), ID: text(7), SourceID: text(8), Labels: parse[registry.Metadata](p, text(9)),
+			Verification: verification,
 		})
 	case 3:
 		if p.files == nil {
 			p.files = map[int64][]registry.File{}
 		}
 		p.files[number(1)] = append(p.files[number(1)], registry.File{Size: number(2), Name: text(5), SHA256: registry.Digest(text(6))})
+	case 4:
+		if p.attachments == nil {
+			p.attachments = map[int64][]registry.Attachment{}
+		}
+		p.attachments[number(1)] = append(p.attachments[number(1)], registry.Attachment{
+			File: registry.File{Size: number(2), Name: text(5), SHA256: registry.Digest(text(6))},
+			Kind: registry.AttachmentKind(text(7)), Format: text(8),
+		})
 	}
 	return p.err
 }
@@ -165,10 +189,11 @@ func revocation(at sql.NullInt64, by, reason string) *registry.Revocation {
 
 func (p *versionParts) assemble() registry.Version {
 	for i, ordinal := range p.ordinals {
-		images, files := p.images[ordinal], p.files[ordinal]
+		images, files, attachments := p.images[ordinal], p.files[ordinal], p.attachments[ordinal]
 		slices.SortFunc(images, compareImages)
 		slices.SortFunc(files, func(a, b registry.File) int { return strings.Compare(a.Name, b.Name) })
-		p.builds[i].Images, p.builds[i].Files = images, files
+		slices.SortFunc(attachments, func(a, b registry.Attachment) int { return strings.Compare(a.Name, b.Name) })
+		p.builds[i].Images, p.builds[i].Files, p.builds[i].Attachments = images, files, attachments
 	}
 	slices.SortFunc(p.builds, compareBuilds)
 	p.version.Builds = p.builds
@@ -215,14 +240,30 @@ func versionConditions(name registry.ArtifactName, q registry.VersionQuery) (whe
 	if q.Before > 0 {
 		b.WriteString(` AND v.number < ` + a.add(q.Before))
 	}
+	if q.Status != "" {
+		b.WriteString(` AND v.status = ` + a.add(string(q.Status)))
+	}
 	if q.Type != "" {
-		b.WriteString(` AND EXISTS (SELECT 1 FROM build t WHERE t.artifact_id = v.artifact_id AND t.number = v.number AND t.type = ` + a.add(string(q.Type)) + `)`)
+		b.WriteString(` AND ` + typeCondition(a.add(string(q.Type)), !q.OfferedAt.IsZero()))
 	}
 	if !q.OfferedAt.IsZero() {
 		b.WriteString(` AND v.status = ` + a.add(string(registry.StatusComplete)) + ` AND (v.revoked_at IS NULL OR v.revoked_at > ` + a.add(micros(q.OfferedAt)) + `)`)
 	}
 	limit = a.add(atMost(q.Limit))
 	return b.String(), limit, a.values
+}
+
+// typeCondition says that the version v has a build of a type, with offered one that has no image or one
+// that is offered. A scalar subquery is run for one version after the other until the page is full; for an
+// EXISTS, PostgreSQL joins the builds and images of all the artifact's versions first.
+func typeCondition(typ string, offered bool) string {
+	var images, status string
+	if offered {
+		images = ` LEFT JOIN image i ON i.artifact_id = t.artifact_id AND i.number = t.number AND i.ordinal = t.ordinal`
+		status = ` AND COALESCE(i.status, '') IN ('', '` + string(registry.ImageAvailable) + `')` // NULL: no image
+	}
+	return `(SELECT 1 FROM build t` + images + `
+		WHERE t.artifact_id = v.artifact_id AND t.number = v.number AND t.type = ` + typ + status + ` LIMIT 1) IS NOT NULL`
 }
 
 func (r reader) Versions(ctx context.Context, name registry.ArtifactName, q registry.VersionQuery) ([]registry.Version, error) {

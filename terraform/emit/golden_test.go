@@ -20,8 +20,8 @@ const address = "https://registry.example.com"
 
 // ami is a resolution of an amazon.image in three regions.
 func ami() registry.Resolution {
-	r := registry.Resolution{
-		Artifact: "cargomedia/my-app", Ref: "production",
+	r := registry.Resolution{Lookup: registry.Lookup{Ref: "production"}, Resolved: registry.Resolved{
+		Artifact:    "cargomedia/my-app",
 		VersionID:   registry.VersionID{Number: 4, Version: "1.4.0"},
 		Fingerprint: "7b6f2c1e-0d8a-4f3b-9a51-3c2d1e0f4a5b", Component: "amazon-ebs.app", Type: registry.AmazonImage,
 		Architecture: "x86_64",
@@ -29,7 +29,7 @@ func ami() registry.Resolution {
 			"us-east-1": "ami-0ddd3333eeee4444f", "eu-west-1": "ami-0aaa1111bbbb2222c", "ap-southeast-2": "ami-0eee5555ffff6666a",
 		},
 		CreatedAt: time.Date(2026, 3, 1, 12, 30, 0, 0, time.UTC),
-	}
+	}}
 	for region, id := range r.AMIs {
 		r.Images = append(r.Images, registry.Image{Provider: "aws", Region: region, ID: id})
 	}
@@ -41,15 +41,15 @@ func ami() registry.Resolution {
 
 // box is a resolution of a type that is not Amazon's.
 func box() registry.Resolution {
-	return registry.Resolution{
-		Artifact: "cargomedia/my-app", Ref: "~> 1.2",
+	return registry.Resolution{Lookup: registry.Lookup{Ref: "~> 1.2"}, Resolved: registry.Resolved{
+		Artifact:    "cargomedia/my-app",
 		VersionID:   registry.VersionID{Number: 4, Version: "1.4.0"},
 		Fingerprint: "ci-118", Component: "virtualbox-iso.app", Type: registry.VagrantBox,
 		Provider: "virtualbox", Architecture: "amd64",
 		Files:     []registry.File{{Name: "app.box", Size: 734003200, SHA256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}},
 		Metadata:  registry.Metadata{"git": "0a1b2c3"},
 		CreatedAt: time.Date(2026, 3, 1, 12, 30, 0, 0, time.UTC),
-	}
+	}}
 }
 
 // google has images of a provider whose ids have slashes, and no files.

@@ -72,15 +72,15 @@ func TestFileRefuses(t *testing.T) {
 	}{
 		"data blocks for a box": {box(), emit.Options{Style: emit.StyleData}, "style: data blocks read AMIs back from EC2 and are for amazon.image; for vagrant.box use the style locals, which works for every type"},
 		"names that Terraform cannot tell apart": {
-			registry.Resolution{Artifact: "a/b", Ref: "1", Type: registry.Archive, Metadata: registry.Metadata{"e\u0301": "1", "\u00e9": "2"}},
+			registry.Resolution{Lookup: registry.Lookup{Ref: "1"}, Resolved: registry.Resolved{Artifact: "a/b", Type: registry.Archive, Metadata: registry.Metadata{"e\u0301": "1", "\u00e9": "2"}}},
 			emit.Options{}, "Terraform cannot tell them apart",
 		},
 		"text that is not UTF-8": {
-			registry.Resolution{Artifact: "a/b", Ref: "1", Type: registry.Archive, Metadata: registry.Metadata{"k": "\xff"}},
+			registry.Resolution{Lookup: registry.Lookup{Ref: "1"}, Resolved: registry.Resolved{Artifact: "a/b", Type: registry.Archive, Metadata: registry.Metadata{"k": "\xff"}}},
 			emit.Options{}, `local.b["metadata"]["k"]: is not valid UTF-8`,
 		},
 		"a region that is none": {
-			registry.Resolution{Artifact: "a/b", Ref: "1", Type: registry.AmazonImage, AMIs: map[string]string{"\"]": "ami-1"}},
+			registry.Resolution{Lookup: registry.Lookup{Ref: "1"}, Resolved: registry.Resolved{Artifact: "a/b", Type: registry.AmazonImage, AMIs: map[string]string{"\"]": "ami-1"}}},
 			emit.Options{AWSProvider: 5}, "is not an AWS region",
 		},
 	} {
