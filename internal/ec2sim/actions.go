@@ -29,6 +29,7 @@ var ec2Actions = map[string]action{
 
 	"DescribeImages": {describeImages, filterParams.with(rules{
 		"ImageId.#": text, "Owner.#": text, "IncludeDeprecated": boolean,
+		"IncludeDisabled": boolean, "MaxResults": number, "NextToken": text,
 	})},
 	"CreateImage": {createImage, tagParams.with(rules{
 		"InstanceId": required(text), "Name": required(text), "Description": text,
@@ -37,6 +38,9 @@ var ec2Actions = map[string]action{
 		"SourceRegion": required(text), "SourceImageId": required(text), "Name": required(text), "Description": text,
 		"CopyImageTags": boolean, "Encrypted": boolean, "KmsKeyId": unset,
 		"ClientToken": text,
+	}},
+	"EnableImageDeprecation": {enableImageDeprecation, rules{
+		"ImageId": required(text), "DeprecateAt": required(text),
 	}},
 	"DeregisterImage": {deregisterImage, rules{"ImageId": required(text)}},
 	"DeleteSnapshot":  {deleteSnapshot, rules{"SnapshotId": required(text)}},

@@ -19,17 +19,16 @@ var imageFilters = filterable[*Image]{
 		"image-id":            func(i *Image) string { return i.ID },
 		"root-device-type":    func(i *Image) string { return i.RootDeviceType },
 		"virtualization-type": func(i *Image) string { return i.VirtualizationType },
+		"boot-mode":           func(i *Image) string { return i.BootMode },
+		"ena-support":         func(i *Image) string { return strconv.FormatBool(i.ENASupport) },
+		"root-device-name":    func(i *Image) string { return i.RootDeviceName },
+		"creation-date":       func(i *Image) string { return i.CreatedAt.Format(timeFormat) },
 		"architecture":        func(i *Image) string { return i.Architecture },
 		"state":               func(i *Image) string { return i.State },
 		"owner-id":            func(i *Image) string { return i.Owner },
 		"is-public":           func(i *Image) string { return strconv.FormatBool(i.Public) },
 	},
 	tags: func(i *Image) map[string]string { return i.Tags },
-}
-
-type describeImagesReply struct {
-	replyHeader
-	Images []imageXML `xml:"imagesSet>item"`
 }
 
 type imageXML struct {
@@ -44,6 +43,8 @@ type imageXML struct {
 	SRIOV              string      `xml:"sriovNetSupport"`
 	ENASupport         bool        `xml:"enaSupport"`
 	BootMode           string      `xml:"bootMode"`
+	IMDSSupport        string      `xml:"imdsSupport,omitempty"`
+	TPMSupport         string      `xml:"tpmSupport,omitempty"`
 	Name               string      `xml:"name"`
 	Description        string      `xml:"description,omitempty"`
 	RootDeviceType     string      `xml:"rootDeviceType"`
@@ -58,6 +59,12 @@ type imageXML struct {
 	SourceImageRegion  string      `xml:"sourceImageRegion,omitempty"`
 	SourceInstanceID   string      `xml:"sourceInstanceId,omitempty"`
 	Tags               []tagXML    `xml:"tagSet>item"`
+	StateReason        *reasonXML  `xml:"stateReason,omitempty"`
+}
+
+type reasonXML struct {
+	Code    string `xml:"code"`
+	Message string `xml:"message"`
 }
 
 type deviceXML struct {
@@ -74,6 +81,7 @@ func (i *Image) xml() imageXML {
 		ID: i.ID, Location: i.Owner + "/" + i.Name, State: i.State, Owner: i.Owner, Public: i.Public,
 		CreationDate: i.CreatedAt.Format(timeFormat),
 		Architecture: i.Architecture, Type: "machine", SRIOV: "simple", ENASupport: i.ENASupport, BootMode: i.BootMode,
+		IMDSSupport: i.IMDSSupport, TPMSupport: i.TPMSupport,
 		Name: i.Name, Description: i.Description,
 		RootDeviceType: i.RootDeviceType, RootDeviceName: i.RootDeviceName,
 		Devices: []deviceXML{{
@@ -88,46 +96,10 @@ func (i *Image) xml() imageXML {
 	if !i.DeprecatedAt.IsZero() {
 		x.DeprecationTime = i.DeprecatedAt.Format(timeFormat)
 	}
+	if i.StateReason != "" {
+		x.StateReason = &reasonXML{"Client.InternalError", i.StateReason}
+	}
 	return x
-}
-
-// describeImages is the action DescribeImages. Others' deprecated images are
-// left out unless they are asked for, by id or with IncludeDeprecated.
-func describeImages(c *call) (answer, error) {
-	ids := c.params.list("ImageId")
-	images, err := findAll(ids, c.region.images, c.region.image)
-	if err != nil {
-		return nil, err
-	}
-	if images, err = imageFilters.keep(images, c.params); err != nil {
-		return nil, err
-	}
-	owners := c.params.list("Owner")
-	for _, owner := range owners {
-		if !ownerName.MatchString(owner) {
-			return nil, fail("InvalidUserID.Malformed", "Invalid user id: %q", owner)
-		}
-	}
-	hidesDeprecated := len(ids) == 0 && !c.params.bool("IncludeDeprecated")
-
-	reply := &describeImagesReply{}
-	for _, image := range images {
-		owned := len(owners) == 0 || slices.Contains(owners, image.Owner) ||
-			image.Owner == AccountID && slices.Contains(owners, "self")
-		hidden := hidesDeprecated && image.Owner != AccountID && image.deprecated(c.server.now())
-		if owned && !hidden {
-			reply.Images = append(reply.Images, image.xml())
-		}
-	}
-	return reply, nil
-}
-
-// ownerName is what the parameter Owner takes. No image of the catalogue has
-// one of the aliases, so these find nothing.
-var ownerName = regexp.MustCompile(`^([0-9]{12}|self|amazon|aws-marketplace|aws-backup-vault)$`)
-
-func (i *Image) deprecated(now time.Time) bool {
-	return !i.DeprecatedAt.IsZero() && !now.Before(i.DeprecatedAt)
 }
 
 type imageIDReply struct {
@@ -161,7 +133,7 @@ func createImage(c *call) (answer, error) {
 	image := instance.image
 	image.Description = c.params["Description"]
 	image.SourceImageID, image.SourceImageRegion, image.SourceInstanceID = image.ID, c.region.name, instance.id
-	return c.register(image, name, specified["image"], specified["snapshot"]), nil
+	return &imageIDReply{ImageID: c.server.register(c.region, image, name, specified["image"], specified["snapshot"])}, nil
 }
 
 // copyImage is the action CopyImage, which is sent to the region to copy to.
@@ -190,20 +162,20 @@ func copyImage(c *call) (answer, error) {
 	if c.params.bool("CopyImageTags") {
 		tags = image.Tags
 	}
-	reply := c.register(image, name, tags, map[string]string{})
-	c.remember(reply.ImageID)
-	return reply, nil
+	id := c.server.register(c.region, image, name, tags, map[string]string{})
+	c.remember(id)
+	return &imageIDReply{ImageID: id}, nil
 }
 
-// register adds the image to the account in the call's region, with an id and
-// a snapshot of its own.
-func (c *call) register(image Image, name string, tags, snapshotTags map[string]string) *imageIDReply {
-	image.ID, image.SnapshotID = c.region.newID(amiKind.prefix), c.region.newID(snapshotKind.prefix)
+// register adds the image to the account in a region, with an id and a snapshot
+// of its own, and returns the id. The caller holds the lock.
+func (s *Server) register(r *region, image Image, name string, tags, snapshotTags map[string]string) string {
+	image.ID, image.SnapshotID = r.newID(amiKind.prefix), r.newID(snapshotKind.prefix)
 	image.Name, image.Owner, image.Public, image.Tags = name, AccountID, false, tags
-	image.CreatedAt, image.DeprecatedAt = c.server.now().UTC(), time.Time{}
-	c.region.images = append(c.region.images, &image)
-	c.region.snapshots = append(c.region.snapshots, &snapshot{id: image.SnapshotID, tags: snapshotTags})
-	return &imageIDReply{ImageID: image.ID}
+	image.CreatedAt, image.DeprecatedAt = s.now().UTC(), time.Time{}
+	r.images = append(r.images, &image)
+	r.snapshots = append(r.snapshots, &snapshot{id: image.SnapshotID, tags: snapshotTags})
+	return image.ID
 }
 
 func checkImageName(name string) error {
@@ -214,14 +186,45 @@ func checkImageName(name string) error {
 	return nil
 }
 
-// deregisterImage is the action DeregisterImage. The snapshot stays.
-func deregisterImage(c *call) (answer, error) {
+// ownImage is the image that the parameter ImageId names, if the account may
+// change it.
+func (c *call) ownImage() (*Image, error) {
 	image, err := c.region.image(c.params["ImageId"])
 	if err != nil {
 		return nil, err
 	}
 	if image.Owner != AccountID {
 		return nil, &apiError{http.StatusForbidden, "AuthFailure", "Not authorized for image:" + image.ID}
+	}
+	return image, nil
+}
+
+// maxDeprecation is how far ahead an image's deprecation may lie.
+const maxDeprecation = 10 * 366 * 24 * time.Hour
+
+// enableImageDeprecation is the action EnableImageDeprecation. As EC2 does, it
+// rounds the time to the minute.
+func enableImageDeprecation(c *call) (answer, error) {
+	image, err := c.ownImage()
+	if err != nil {
+		return nil, err
+	}
+	at, err := time.Parse(time.RFC3339, c.params["DeprecateAt"])
+	if err != nil {
+		return nil, fail("InvalidParameterValue", "Value (%s) for parameter DeprecateAt is invalid", c.params["DeprecateAt"])
+	}
+	if now := c.server.now(); !at.After(now) || at.Sub(now) > maxDeprecation {
+		return nil, fail("InvalidParameterValue", "The deprecation time must be in the future and at most 10 years away")
+	}
+	image.DeprecatedAt = at.UTC().Round(time.Minute)
+	return &done{Return: true}, nil
+}
+
+// deregisterImage is the action DeregisterImage. The snapshot stays.
+func deregisterImage(c *call) (answer, error) {
+	image, err := c.ownImage()
+	if err != nil {
+		return nil, err
 	}
 	c.region.images = slices.DeleteFunc(c.region.images, func(i *Image) bool { return i == image })
 	return &done{Return: true}, nil

@@ -10,9 +10,12 @@
 // One address serves all regions: the region and the service of a call come
 // from its SigV4 credential scope. State is kept in memory, per region.
 //
+// Everything it makes is ready at once. What goes wrong in AWS (images that stay
+// pending or are somebody else's, throttling, denials, eventual consistency)
+// goes wrong here when a [Fault] says so.
+//
 // A pass against it does not prove anything about signatures (they are not
-// verified), IAM, throttling, eventual consistency, quotas, KMS, pagination,
-// or SSH into an instance: everything it makes is ready at once.
+// verified), IAM policies, quotas, KMS, or SSH into an instance.
 package ec2sim
 
 import (
@@ -24,6 +27,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"sync"
@@ -36,12 +40,15 @@ const maxBody = 256 << 10
 
 // Server answers EC2 and STS calls. It is safe for concurrent use.
 type Server struct {
-	seed string
-	log  *slog.Logger
-	now  func() time.Time
+	seed     string
+	log      *slog.Logger
+	now      func() time.Time
+	onCall   func(Call)
+	pageSize int
 
 	mu      sync.Mutex
 	regions map[string]*region
+	faults  []*fault
 }
 
 // Option changes a Server that New makes.
@@ -59,14 +66,36 @@ func WithLogger(log *slog.Logger) Option {
 	return func(s *Server) { s.log = log }
 }
 
+// Call is a call that a hook of [WithOnCall] is shown.
+type Call struct {
+	Region string
+	Action string
+	Client string // The User-Agent.
+	Params map[string]string
+}
+
+// WithOnCall runs a hook before each call is answered, and without any lock: it
+// may block, to hold calls back, and may use the Server.
+func WithOnCall(hook func(Call)) Option {
+	return func(s *Server) { s.onCall = hook }
+}
+
+// WithPageSize limits how many images a page of DescribeImages has, also where
+// the caller allows more. Without it a page has up to [MaxPageSize].
+func WithPageSize(n int) Option {
+	return func(s *Server) { s.pageSize = min(max(n, 1), MaxPageSize) }
+}
+
 // New returns a Server in which every region holds the public base image, and
 // nothing else of the account.
 func New(options ...Option) *Server {
 	s := &Server{
-		seed:    rand.Text(),
-		log:     slog.New(slog.DiscardHandler),
-		now:     time.Now,
-		regions: make(map[string]*region, len(regionNames)),
+		seed:     rand.Text(),
+		log:      slog.New(slog.DiscardHandler),
+		now:      time.Now,
+		onCall:   func(Call) {},
+		pageSize: MaxPageSize,
+		regions:  make(map[string]*region, len(regionNames)),
 	}
 	for _, option := range options {
 		option(s)
@@ -82,6 +111,7 @@ func New(options ...Option) *Server {
 type call struct {
 	server *Server
 	scope  scope
+	client string // The User-Agent.
 	action string
 	region *region
 	params params
@@ -108,7 +138,7 @@ type done struct {
 // ServeHTTP answers one Query API call.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	requestID := newRequestID()
-	c := &call{server: s}
+	c := &call{server: s, client: r.UserAgent()}
 	reply, err := c.serve(w, r)
 
 	status, root, content := http.StatusOK, c.action+"Response", any(reply)
@@ -179,9 +209,13 @@ func (c *call) serve(w http.ResponseWriter, r *http.Request) (answer, error) {
 		return nil, err
 	}
 
+	c.server.onCall(Call{Region: c.region.name, Action: c.action, Client: c.client, Params: maps.Clone(c.params)})
 	// One lock for all regions, since CopyImage reads one and writes another.
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
+	if err := c.refusal(); err != nil {
+		return nil, err
+	}
 	return action.run(c)
 }
 

@@ -30,7 +30,8 @@ type Image struct {
 	ID                 string
 	Name               string
 	Description        string
-	State              string // Always "available".
+	State              string // "available", unless a Fault says otherwise.
+	StateReason        string // Only with a Fault.
 	Owner              string // Account id.
 	Public             bool
 	Architecture       string
@@ -38,6 +39,8 @@ type Image struct {
 	RootDeviceType     string
 	RootDeviceName     string
 	BootMode           string
+	IMDSSupport        string // "v2.0" or empty.
+	TPMSupport         string // "v2.0" or empty.
 	ENASupport         bool
 	SnapshotID         string
 	VolumeSize         int // GiB.
@@ -86,7 +89,7 @@ func newRegion(name, seed string) *region {
 		Name: BaseImageName, Description: "Debian 12 (20260101-1)",
 		State: "available", Owner: BaseImageOwner, Public: true,
 		Architecture: "x86_64", VirtualizationType: "hvm", RootDeviceType: "ebs", RootDeviceName: "/dev/xvda",
-		BootMode: "uefi-preferred", ENASupport: true, VolumeSize: 8,
+		BootMode: "uefi-preferred", IMDSSupport: "v2.0", ENASupport: true, VolumeSize: 8,
 		CreatedAt: time.Date(2026, time.January, 1, 0, 21, 34, 0, time.UTC),
 		Tags:      map[string]string{},
 	}}
@@ -122,6 +125,24 @@ func (s *Server) Images(region string) []Image {
 		}
 	}
 	return images
+}
+
+// AddImage gives the account an available image in a region, as if it had been
+// made from the base image there, and returns its id; an unknown region is an
+// error.
+func (s *Server) AddImage(region, name string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.regions[region]
+	if !ok {
+		return "", fmt.Errorf("ec2sim has no region %q", region)
+	}
+	if err := checkImageName(name); err != nil {
+		return "", err
+	}
+	image := r.images[0].clone()
+	image.SourceImageID, image.SourceImageRegion = image.ID, region
+	return s.register(r, image, name, map[string]string{}, map[string]string{}), nil
 }
 
 // BaseImage is the public image of a region; the zero Image for an unknown region.

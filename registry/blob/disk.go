@@ -27,8 +27,9 @@ const (
 //
 // An upload exists as long as its data file does, and a blob from the moment that file is renamed
 // to it, so a crash leaves one or the other and never half a blob. The state is written after the
-// bytes that it counts were synced: at the end of each Append and every 64 MiB within one. Bytes
-// after the recorded offset are cut off when the upload is used again. Where the state is missing
+// bytes that it counts were synced: at the end of each Append, and within one, while more bytes come
+// in, every 64 MiB and every ten seconds. Bytes after the recorded offset are cut off when the upload
+// is used again. Where the state is missing
 // or damaged, or the data file is shorter than it says, nothing is known of the bytes: the upload
 // is back at offset 0.
 //

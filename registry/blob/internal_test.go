@@ -200,6 +200,7 @@ func TestCheckpointFailsForGood(t *testing.T) {
 	if err := u.write([]byte("bytes")); err != nil {
 		t.Fatal(err)
 	}
+	u.add([]byte("bytes"))
 	dir := u.dir
 	u.dir += "/none"
 	first := u.checkpoint()

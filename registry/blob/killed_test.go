@@ -151,10 +151,14 @@ func writeUntilKilled(dir, mode string) error {
 		if err := d.Create(ctx, "big"); err != nil {
 			return err
 		}
-		// What comes after the first line is beyond the checkpoint, because Append has asked for
-		// more than a buffer since then.
+		// The checkpoint is made beside the stream, so the file is beyond it before it counts.
 		beyond := &notify{r: zeros{}, at: 67 << 20, call: func() {
-			fmt.Println("beyond")
+			for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(time.Millisecond) {
+				if offset, err := d.Offset(ctx, "big"); err != nil || offset > 0 {
+					fmt.Println("beyond")
+					break
+				}
+			}
 			time.Sleep(time.Minute)
 		}}
 		_, err := d.Append(ctx, "big", 0, noLimit, beyond)

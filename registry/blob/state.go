@@ -95,19 +95,15 @@ func (d *Disk) readState(dir string) (state, error) {
 	return s, nil
 }
 
-// writeState replaces the state in an upload's directory. It is durable when writeState returns
+// writeState replaces the state in an upload's directory by what encode made. It is durable when writeState returns
 // nil; after an error or a crash there is the old state or the new one.
-func (d *Disk) writeState(dir string, s state) error {
-	b, err := s.encode()
-	if err != nil {
-		return err
-	}
+func (d *Disk) writeState(dir string, encoded []byte) error {
 	name := filepath.Join(dir, stateName)
 	f, err := os.OpenFile(name+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, fileMode)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b)
+	_, err = f.Write(encoded)
 	if err == nil {
 		err = f.Sync()
 	}

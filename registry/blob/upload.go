@@ -5,38 +5,33 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"sync"
-
-	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
-
-const (
-	bufferSize = 1 << 20
-	// checkpointEvery bounds what a crash within an Append costs.
-	checkpointEvery = 64 << 20
-)
-
-// buffers makes many small uploads as cheap as they are: without it each costs a buffer.
-var buffers = sync.Pool{New: func() any { return new([bufferSize]byte) }}
 
 // upload is an upload while one method changes it.
 type upload struct {
 	disk *Disk
 	dir  string
 	file *os.File
-	// state counts all bytes of the upload that were written and hashed, and safe those of them
-	// that survive a crash.
+	// written counts the bytes that are in the file. The state counts those of them that were hashed
+	// as well, and safe those that survive a crash: safe <= state.offset <= written.
+	written int64
 	state
 	safe int64
+	// saving gives the outcome of the checkpoint that is under way, which will make saved bytes
+	// safe; nil when there is none.
+	saving chan error
+	saved  int64
 	// failed is the error of the first checkpoint that failed. There is none after it: a second
 	// fsync would succeed although the kernel has dropped what it could not write.
 	failed error
+	// stop ends the reading when a checkpoint has failed.
+	stop context.CancelFunc
 }
 
 // openUpload opens an upload that the caller has locked and cuts off all bytes that are not known
 // to be safe.
 func (d *Disk) openUpload(id string) (*upload, error) {
-	u := &upload{disk: d, dir: d.uploadPath(id)}
+	u := &upload{disk: d, dir: d.uploadPath(id), stop: func() {}}
 	var err error
 	if u.file, err = os.OpenFile(filepath.Join(u.dir, dataName), os.O_RDWR, 0); err != nil {
 		return nil, d.missing(err, d.uploads, "upload %s does not exist", id)
@@ -70,84 +65,72 @@ func (u *upload) rewind() error {
 			return err
 		}
 	}
-	u.safe = u.offset
+	u.safe, u.written = u.offset, u.offset
 	_, err = u.file.Seek(u.offset, io.SeekStart)
 	return err
 }
 
-// appendFrom writes and hashes what r gives, until it ends or there are limit bytes in all.
-func (u *upload) appendFrom(ctx context.Context, r io.Reader, limit int64) error {
-	tooLarge := registry.Errorf(registry.TooLarge, "an upload may have at most %d bytes", limit)
-	if u.offset > limit {
-		return tooLarge
-	}
-	buf := buffers.Get().(*[bufferSize]byte)
-	defer buffers.Put(buf)
-	for {
-		// One byte more than may be kept tells whether there is more.
-		room := limit - u.offset
-		n, readErr := fill(ctx, r, buf[:min(bufferSize-1, room)+1])
-		over := int64(n) > room
-		if over {
-			n = int(room)
-		}
-		if err := u.write(buf[:n]); err != nil {
-			return err
-		}
-		switch {
-		case over:
-			return tooLarge
-		case readErr == io.EOF:
-			return nil
-		case readErr != nil:
-			return readErr
-		}
-		if u.offset-u.safe >= checkpointEvery {
-			if err := u.checkpoint(); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// fill reads until p is full, r ends or fails, or ctx does.
-func fill(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		if err = ctx.Err(); err == nil {
-			var m int
-			m, err = r.Read(p[n:])
-			n += m
-		}
-	}
-	return n, err
-}
-
-// write adds all of p, or none of it.
+// write adds all of p to the file, or none of it.
 func (u *upload) write(p []byte) error {
 	if _, err := u.file.Write(p); err != nil {
 		// The half that was written would be cut off later anyway; now it gives back the space
 		// that a last checkpoint on a full disk needs.
-		_ = u.file.Truncate(u.offset)
+		_ = u.file.Truncate(u.written)
 		return diskError(err)
 	}
-	u.hash.Write(p)
-	u.offset += int64(len(p))
+	u.written += int64(len(p))
 	return nil
 }
 
-// checkpoint makes all bytes so far safe: first they, then the state that counts them.
+// add takes bytes that were written into the hash.
+func (u *upload) add(p []byte) {
+	u.hash.Write(p)
+	u.offset += int64(len(p))
+}
+
+// checkpoint makes all bytes that were hashed so far safe, and returns when they are.
 func (u *upload) checkpoint() error {
-	if u.failed != nil || u.offset == u.safe {
+	u.beginCheckpoint()
+	return u.endCheckpoint()
+}
+
+// beginCheckpoint starts to make all bytes that were hashed so far safe: first they, then the state
+// that counts them. Meanwhile more may be written and hashed. It waits for the checkpoint before
+// this one, so a disk that is slower than the network holds the network back.
+func (u *upload) beginCheckpoint() {
+	if u.endCheckpoint() != nil || u.offset == u.safe {
+		return
+	}
+	// The hash goes on, so the state is taken now.
+	state, err := u.encode()
+	saving := make(chan error, 1)
+	u.saving, u.saved = saving, u.offset
+	go func() {
+		if err == nil {
+			err = u.file.Sync()
+		}
+		if err == nil {
+			err = u.disk.writeState(u.dir, state)
+		}
+		if err != nil {
+			u.stop()
+		}
+		saving <- err
+	}()
+}
+
+// endCheckpoint waits for the checkpoint that is under way, and returns the error of the first one
+// that failed.
+func (u *upload) endCheckpoint() error {
+	if u.saving == nil {
 		return u.failed
 	}
-	err := u.file.Sync()
-	if err == nil {
-		err = u.disk.writeState(u.dir, u.state)
-	}
+	err := <-u.saving
+	u.saving = nil
 	if err != nil {
 		u.failed = diskError(err)
 		return u.failed
 	}
-	u.safe = u.offset
+	u.safe = u.saved
 	return nil
 }

@@ -1,10 +1,18 @@
 // Command ec2sim serves the EC2 stand-in of package ec2sim on a loopback
 // address, until it gets SIGINT or SIGTERM:
 //
-//	ec2sim [--listen 127.0.0.1:0] [--addr-file FILE]
+//	ec2sim [--listen 127.0.0.1:0] [--addr-file FILE] [--page-size N] [--fault JSON]...
 //
 // It writes "ec2sim listening on URL" to stdout once it serves, the bare URL to
 // FILE, which appears complete or not at all, and a line per call to stderr.
+//
+// A fault is a JSON object with the fields of ec2sim.Fault. More of them can be
+// set, and all of them taken back, while it runs:
+//
+//	ec2sim --fault '{"action":"DescribeImages","error":"RequestLimitExceeded","count":2}'
+//	curl -d '{"image":"base-1","state":"pending","client":"almanac"}' URL/_faults
+//	curl URL/_faults            # those that still act
+//	curl -X DELETE URL/_faults
 package main
 
 import (
@@ -37,6 +45,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	listen := flags.String("listen", "127.0.0.1:0", "loopback `address` to listen on; port 0 takes a free one")
 	addrFile := flags.String("addr-file", "", "`file` to write the URL to once it is served")
+	pageSize := flags.Int("page-size", ec2sim.MaxPageSize, "most images of a page of DescribeImages, 1 to 1000")
+	var faults []ec2sim.Fault
+	flags.Func("fault", "`JSON` of a fault, as in the package documentation; may be repeated", func(text string) error {
+		fault, err := ec2sim.ParseFault([]byte(text))
+		faults = append(faults, fault)
+		return err
+	})
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return 0
 	} else if err != nil {
@@ -55,7 +70,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "ec2sim: --listen: %q is not a loopback address; use 127.0.0.1:PORT or [::1]:PORT\n", *listen)
 		return 2
 	}
-	if err := serve(ctx, addr, *addrFile, stdout, stderr); err != nil {
+	if *pageSize < 1 || *pageSize > ec2sim.MaxPageSize {
+		fmt.Fprintf(stderr, "ec2sim: --page-size: %d is not between 1 and %d\n", *pageSize, ec2sim.MaxPageSize)
+		return 2
+	}
+	sim := ec2sim.New(ec2sim.WithLogger(slog.New(slog.NewTextHandler(stderr, nil))), ec2sim.WithPageSize(*pageSize))
+	for _, fault := range faults {
+		if err := sim.Inject(fault); err != nil {
+			fmt.Fprintf(stderr, "ec2sim: --fault: %v\n", err)
+			return 2
+		}
+	}
+	if err := serve(ctx, sim, addr, *addrFile, stdout); err != nil {
 		fmt.Fprintf(stderr, "ec2sim: %v\n", err)
 		return 1
 	}
@@ -63,7 +89,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 // serve answers until ctx is done, and lets calls under way finish.
-func serve(ctx context.Context, addr *net.TCPAddr, addrFile string, stdout, stderr io.Writer) error {
+func serve(ctx context.Context, sim *ec2sim.Server, addr *net.TCPAddr, addrFile string, stdout io.Writer) error {
 	listener, err := net.ListenTCP("tcp", addr)
 	if err != nil {
 		return err
@@ -75,8 +101,11 @@ func serve(ctx context.Context, addr *net.TCPAddr, addrFile string, stdout, stde
 			return fmt.Errorf("--addr-file: %w", errors.Join(err, listener.Close()))
 		}
 	}
+	mux := http.NewServeMux()
+	mux.Handle("/", sim)
+	mux.Handle("/_faults", sim.Control())
 	server := &http.Server{
-		Handler:           ec2sim.New(ec2sim.WithLogger(slog.New(slog.NewTextHandler(stderr, nil)))),
+		Handler:           mux,
 		ReadHeaderTimeout: 10 * time.Second,
 	}
 	failed := make(chan error, 1)

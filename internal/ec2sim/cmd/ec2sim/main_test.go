@@ -17,7 +17,9 @@ func TestRun(t *testing.T) {
 	defer stop()
 	out, stdout := io.Pipe()
 	code := make(chan int, 1)
-	go func() { code <- run(ctx, []string{"--addr-file", file}, stdout, io.Discard) }()
+	go func() {
+		code <- run(ctx, []string{"--addr-file", file, "--fault", `{"missing":true}`}, stdout, io.Discard)
+	}()
 
 	line := make([]byte, 100)
 	n, err := out.Read(line)
@@ -38,6 +40,14 @@ func TestRun(t *testing.T) {
 	}
 	if err := response.Body.Close(); err != nil || response.StatusCode != http.StatusUnauthorized {
 		t.Errorf("got status %d, %v; want 401", response.StatusCode, err)
+	}
+	faults, err := http.Get(url + "/_faults")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer faults.Body.Close()
+	if got, err := io.ReadAll(faults.Body); err != nil || string(got) != "[{\"missing\":true}]\n" {
+		t.Errorf("got faults %s, %v; want the one of the flag", got, err)
 	}
 	stop()
 	if got := <-code; got != 0 {
@@ -60,6 +70,8 @@ func TestRunRefusals(t *testing.T) {
 		{"public address", []string{"--listen", "192.0.2.1:0"}, 2, `"192.0.2.1:0" is not a loopback address`},
 		{"no port", []string{"--listen", "127.0.0.1"}, 2, "missing port"},
 		{"unknown flag", []string{"--region", "x"}, 2, "flag provided but not defined"},
+		{"page size", []string{"--page-size", "0"}, 2, "--page-size: 0 is not between 1 and 1000"},
+		{"fault", []string{"--fault", `{"state":"gone"}`}, 2, `state "gone" is not one of available,`},
 		{"argument", []string{"start"}, 2, `unexpected argument "start"`},
 		{"unwritable file", []string{"--addr-file", filepath.Join(t.TempDir(), "no", "addr")}, 1, "--addr-file: "},
 	}

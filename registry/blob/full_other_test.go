@@ -1,0 +1,7 @@
+//go:build !linux
+
+package blob_test
+
+import "errors"
+
+func fillUp(string) error { return errors.ErrUnsupported }
