@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"strings"
 )
 
 // Answer is a [Resolution] as it is sent.
@@ -103,7 +104,7 @@ func (p *publishing) writeAnswers(ctx context.Context, completed bool, component
 		if err != nil {
 			return err
 		}
-		if err := p.tx.SetAnswer(ctx, p.name, p.version.Number, b.Component, body); err != nil {
+		if err := p.tx.SetAnswer(ctx, p.name, p.version.Number, b.Component, string(body)); err != nil {
 			return err
 		}
 	}
@@ -119,10 +120,11 @@ func encodeJSON(v any) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// joinObjects makes one JSON object of two that are not empty and have no member in common; a ends with a newline.
-func joinObjects(a, b []byte) []byte {
-	joined := make([]byte, 0, len(a)+len(b))
-	joined = append(joined, bytes.TrimSuffix(bytes.TrimSuffix(a, []byte("\n")), []byte("}"))...)
-	joined = append(joined, ',')
-	return append(joined, bytes.TrimPrefix(b, []byte("{"))...)
+// joinObjects makes one JSON object of two that are not empty and have no member in common; head ends
+// with a newline.
+func joinObjects(head []byte, body string) []byte {
+	head = bytes.TrimSuffix(head, []byte("}\n"))
+	joined := make([]byte, 0, len(head)+len(body))
+	joined = append(append(joined, head...), ',')
+	return append(joined, strings.TrimPrefix(body, "{")...)
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -97,9 +98,18 @@ func ParseRef(s string) (Ref, error) {
 func (r Ref) String() string { return r.Text }
 
 // allows says whether a constraint fits a version that passed [CheckSemver]. Pre-releases fit only a
-// constraint that names one, as in Terraform and Packer.
+// constraint that asks for one, as in Terraform and Packer; "!= 1.0.0" and "!= 1.0.0-rc.1" do not.
 func (r Ref) allows(version string) bool {
-	return r.constraint.Check(goversion.Must(goversion.NewVersion(version)))
+	v := parseSemver(version)
+	if v.Prerelease() != "" && !slices.ContainsFunc(r.constraint, asksForPrerelease) {
+		return false
+	}
+	return r.constraint.Check(v)
+}
+
+// asksForPrerelease is needed because go-version takes every pre-release for one that fits "!=".
+func asksForPrerelease(c *goversion.Constraint) bool {
+	return c.Prerelease() && !strings.HasPrefix(strings.TrimSpace(c.String()), "!=")
 }
 
 func isDigits(s string) bool {

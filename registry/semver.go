@@ -3,6 +3,8 @@ package registry
 import (
 	"fmt"
 	"regexp"
+	"strings"
+	"sync"
 
 	goversion "github.com/hashicorp/go-version"
 )
@@ -23,7 +25,34 @@ func CheckSemver(s string) error {
 
 // CompareSemver orders two versions that passed [CheckSemver]: -1, 0 or 1.
 func CompareSemver(a, b string) int {
-	return goversion.Must(goversion.NewVersion(a)).Compare(goversion.Must(goversion.NewVersion(b)))
+	return parseSemver(a).Compare(parseSemver(b))
+}
+
+// semvers are versions that were parsed lately. A constraint looks at all versions of an artifact, and to parse
+// one costs more than to read it from the store.
+var semvers struct {
+	mu     sync.RWMutex
+	parsed map[string]*goversion.Version
+}
+
+const maxParsedSemvers = 1 << 14
+
+// parseSemver parses a version that passed [CheckSemver]. The result is shared, and must not be changed.
+func parseSemver(s string) *goversion.Version {
+	semvers.mu.RLock()
+	v := semvers.parsed[s]
+	semvers.mu.RUnlock()
+	if v != nil {
+		return v
+	}
+	v = goversion.Must(goversion.NewVersion(s))
+	semvers.mu.Lock()
+	defer semvers.mu.Unlock()
+	if semvers.parsed == nil || len(semvers.parsed) >= maxParsedSemvers {
+		semvers.parsed = map[string]*goversion.Version{}
+	}
+	semvers.parsed[strings.Clone(s)] = v // s can be a part of a long text
+	return v
 }
 
 // nextMinor returns the version that follows highest: its next minor, or 0.1.0 when there is none.
@@ -31,6 +60,6 @@ func nextMinor(highest string) string {
 	if highest == "" {
 		return "0.1.0"
 	}
-	segments := goversion.Must(goversion.NewVersion(highest)).Segments64()
+	segments := parseSemver(highest).Segments64()
 	return fmt.Sprintf("%d.%d.0", segments[0], segments[1]+1)
 }

@@ -57,6 +57,10 @@ type Reader interface {
 	// component, type, provider, architecture, CreatedAt and CreatedBy only.
 	Versions(ctx context.Context, name ArtifactName, q VersionQuery) ([]Version, error)
 
+	// VersionIDs is Versions for those who need no more than the numbers and versions. An artifact that
+	// does not exist has none.
+	VersionIDs(ctx context.Context, name ArtifactName, q VersionQuery) ([]VersionID, error)
+
 	// Channel returns a channel and its moves, the newest first, at most limit of them.
 	Channel(ctx context.Context, name ArtifactName, channel string, limit int) (Channel, []ChannelMove, error)
 
@@ -118,7 +122,7 @@ type Tx interface {
 	SetVerifications(ctx context.Context, name ArtifactName, number int64, component string, images []Image) error
 
 	// SetAnswer sets the finished answer to lookups of a build, which the store does not look into.
-	SetAnswer(ctx context.Context, name ArtifactName, number int64, component string, body []byte) error
+	SetAnswer(ctx context.Context, name ArtifactName, number int64, component, body string) error
 
 	// SetLatest makes the version number what [Latest] finds for a type; typ is "" for the latest of any
 	// type, number 0 removes it.
@@ -182,7 +186,7 @@ type StoredAnswer struct {
 	Status     Status
 	Revocation *Revocation
 	Image      Image // the one in the region
-	Body       []byte
+	Body       string
 }
 
 // ArtifactQuery narrows a list of artifacts.

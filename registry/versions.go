@@ -143,14 +143,14 @@ func (s *Service) latest(ctx context.Context, r Reader, name ArtifactName, typ T
 }
 
 func (s *Service) newestOffered(ctx context.Context, r Reader, name ArtifactName, typ Type) (Version, error) {
-	versions, err := r.Versions(ctx, name, VersionQuery{Type: typ, OfferedAt: s.time(), Limit: 1})
+	newest, err := r.VersionIDs(ctx, name, VersionQuery{Type: typ, OfferedAt: s.time(), Limit: 1})
 	if err != nil {
 		return Version{}, err
 	}
-	if len(versions) == 0 {
+	if len(newest) == 0 {
 		return Version{}, Errorf(NotFound, "no version is offered")
 	}
-	return r.Version(ctx, name, Selector{Number: versions[0].Number})
+	return r.Version(ctx, name, Selector{Number: newest[0].Number})
 }
 
 // newestAllowed returns the offered version with the highest semantic version that fits.
@@ -158,13 +158,13 @@ func (s *Service) newestAllowed(ctx context.Context, r Reader, name ArtifactName
 	var best VersionID
 	q := VersionQuery{Type: typ, OfferedAt: s.time(), Limit: maxLimit}
 	for {
-		versions, err := r.Versions(ctx, name, q)
+		versions, err := r.VersionIDs(ctx, name, q)
 		if err != nil {
 			return Version{}, err
 		}
 		for _, v := range versions {
 			if ref.allows(v.Version) && (best.Number == 0 || CompareSemver(v.Version, best.Version) > 0) {
-				best = v.VersionID
+				best = v
 			}
 		}
 		if len(versions) < q.Limit {

@@ -17,13 +17,13 @@ func (f *fixture) answered(number int64) registry.Version {
 	v.Builds[1].Images = []registry.Image{{Provider: "azure", Region: "eu-west-1", ID: "y"}}
 	f.publish(v)
 	f.update(func(tx registry.Tx) error {
-		if err := tx.SetAnswer(f.ctx, "a/b", number, "x", []byte("replaced")); err != nil {
+		if err := tx.SetAnswer(f.ctx, "a/b", number, "x", "replaced"); err != nil {
 			return err
 		}
-		if err := tx.SetAnswer(f.ctx, "a/b", number, "x", []byte(`{"x":"`+hostile+`"}`)); err != nil {
+		if err := tx.SetAnswer(f.ctx, "a/b", number, "x", `{"x":"`+hostile+`"}`); err != nil {
 			return err
 		}
-		return tx.SetAnswer(f.ctx, "a/b", number, "y", []byte(`{"y":1}`))
+		return tx.SetAnswer(f.ctx, "a/b", number, "y", `{"y":1}`)
 	})
 	return v
 }
@@ -45,7 +45,7 @@ var answerTests = []storeTest{
 			return tx.MoveChannel(f.ctx, "a/b", "production", registry.ChannelMove{To: v.VersionID, At: moment})
 		})
 		want := []registry.StoredAnswer{{
-			Number: 1, Status: v.Status, Revocation: v.Revocation, Image: v.Builds[0].Images[0], Body: []byte(`{"x":"` + hostile + `"}`),
+			Number: 1, Status: v.Status, Revocation: v.Revocation, Image: v.Builds[0].Images[0], Body: `{"x":"` + hostile + `"}`,
 		}}
 		for _, sel := range []registry.Selector{
 			{Number: 1}, {Version: v.VersionID.Version}, {Fingerprint: v.Fingerprint}, {Channel: "production"}, {Latest: true, Type: registry.AmazonImage},
@@ -101,7 +101,7 @@ var answerTests = []storeTest{
 			return tx.UpdateVersion(f.ctx, v)
 		})
 		got := f.answers(registry.Selector{Number: 1}, registry.AnswerQuery{Region: "us-west-1"})
-		f.equal("Answers", got, []registry.StoredAnswer{{Number: 1, Status: v.Status, Revocation: v.Revocation, Image: pending, Body: []byte(`{"x":"` + hostile + `"}`)}})
+		f.equal("Answers", got, []registry.StoredAnswer{{Number: 1, Status: v.Status, Revocation: v.Revocation, Image: pending, Body: `{"x":"` + hostile + `"}`}})
 	}},
 
 	{"SetAnswerOfABuildThatIsNotThereIsNotFound", func(f *fixture) {
@@ -111,7 +111,7 @@ var answerTests = []storeTest{
 			component string
 		}{{1, "none"}, {2, "x"}} {
 			err := f.store.Update(f.ctx, func(tx registry.Tx) error {
-				return tx.SetAnswer(f.ctx, "a/b", c.number, c.component, []byte("{}"))
+				return tx.SetAnswer(f.ctx, "a/b", c.number, c.component, "{}")
 			})
 			f.wantKind("SetAnswer", err, registry.NotFound)
 		}

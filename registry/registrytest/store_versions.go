@@ -369,8 +369,16 @@ func wantVersions(f *fixture, q registry.VersionQuery, want ...int64) {
 	list, err := f.store.Versions(f.ctx, "a/b", q)
 	f.check(err)
 	var got []int64
+	var ids []registry.VersionID
 	for _, v := range list {
 		got = append(got, v.Number)
+		ids = append(ids, v.VersionID)
 	}
 	f.equal(fmt.Sprintf("numbers of %+v", q), got, want)
+	short, err := f.store.VersionIDs(f.ctx, "a/b", q)
+	f.check(err)
+	f.equal(fmt.Sprintf("ids of %+v", q), short, ids)
+	none, err := f.store.VersionIDs(f.ctx, "a/none", q)
+	f.check(err)
+	f.equal(fmt.Sprintf("ids of %+v where there is no artifact", q), none, []registry.VersionID(nil))
 }

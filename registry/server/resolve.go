@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"reflect"
@@ -45,9 +46,8 @@ func (s *Server) resolve(x *exchange, r *http.Request) error {
 	if found.Revocation != nil {
 		x.Header()["Warning"] = []string{revokedWarning(found.Revocation.Reason)}
 	}
-	x.hold()
 	x.Header()["Content-Type"] = media
-	_, _ = x.Write(body) // into a buffer
+	x.held = bytes.NewBuffer(body)
 	return nil
 }
 

@@ -31,13 +31,16 @@ func TestLookupsUseIndexes(t *testing.T) {
 		by, key := find(sel)
 		statements = append(statements,
 			statement{name: "version", query: by.version, values: []any{"a", "b", key}},
+			statement{name: "answers of AMIs", query: by.amis, values: []any{"a", "b", key, "amazon.image", "eu-west-1"}},
 			statement{name: "answers", query: by.answers, values: []any{"a", "b", key, "amazon.image", "eu-west-1"}})
 	}
 	for _, q := range []registry.VersionQuery{
 		{Limit: 1}, {Before: 5, Limit: 1}, {Type: registry.AmazonImage, OfferedAt: time.Now(), Before: 5, Limit: 1}, {Status: registry.StatusFailed, Type: registry.AmazonImage, Limit: 1},
 	} {
 		where, limit, values := versionConditions("a/b", q)
-		statements = append(statements, statement{name: "versions", query: versionsQuery(where, limit), values: values})
+		statements = append(statements,
+			statement{name: "versions", query: versionsQuery(where, limit), values: values},
+			statement{name: "version ids", query: versionIDsQuery(where, limit), values: values})
 	}
 	for _, q := range []registry.ArtifactQuery{
 		{Limit: 1, Visible: registry.Visibility{All: true}},

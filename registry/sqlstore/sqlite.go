@@ -88,7 +88,7 @@ func sqliteURI(path string) (string, error) {
 		"synchronous(FULL)", // a commit survives power loss
 		"fullfsync(1)",      // on macOS too
 		"foreign_keys(1)",
-		"mmap_size(268435456)",
+		"mmap_size(2147418112)", // the most there is; it takes addresses, not memory
 		"cache_size(-16384)",
 		"journal_size_limit(67108864)",
 	}}.Encode()}

@@ -43,9 +43,11 @@ FROM v CROSS JOIN attachment t WHERE t.artifact_id = v.artifact_id AND t.number 
 }
 
 // finder is a way to find a version: the statements for it.
-type finder struct{ version, answers string }
+type finder struct{ version, answers, amis string }
 
-func newFinder(join string) finder { return finder{versionQuery(join), answersQuery(join)} }
+func newFinder(join string) finder {
+	return finder{versionQuery(join), answersQuery(join, ""), answersQuery(join, " AND i.provider = 'aws'")}
+}
 
 // In all of them the third parameter is what the version is found by.
 var (
@@ -264,6 +266,26 @@ func typeCondition(typ string, offered bool) string {
 	}
 	return `(SELECT 1 FROM build t` + images + `
 		WHERE t.artifact_id = v.artifact_id AND t.number = v.number AND t.type = ` + typ + status + ` LIMIT 1) IS NOT NULL`
+}
+
+// VersionIDs implements [registry.Reader].
+func (r reader) VersionIDs(ctx context.Context, name registry.ArtifactName, q registry.VersionQuery) ([]registry.VersionID, error) {
+	where, limit, values := versionConditions(name, q)
+	var list []registry.VersionID
+	err := r.each(ctx, versionIDsQuery(where, limit), values, func(row row) error {
+		var id registry.VersionID
+		err := row.Scan(&id.Number, &id.Version)
+		list = append(list, id)
+		return err
+	})
+	return list, err
+}
+
+func versionIDsQuery(where, limit string) string {
+	return `
+SELECT v.number, v.version FROM artifact a JOIN version v ON v.artifact_id = a.id
+WHERE a.namespace = $1 AND a.name = $2 AND NOT a.deleted` + where + `
+ORDER BY v.number DESC LIMIT ` + limit
 }
 
 func (r reader) Versions(ctx context.Context, name registry.ArtifactName, q registry.VersionQuery) ([]registry.Version, error) {
