@@ -67,8 +67,13 @@ func (x *exchange) Write(p []byte) (int, error) {
 // longAnswer is well below the time that the server gives an answer.
 const longAnswer = answerTimeout / 4
 
-// sendChunk is what a client must take within the stall timeout: small enough for a slow one.
-const sendChunk = 1 << 20
+// A chunk is what a client must take within the stall timeout: small enough for a slow one. One who has
+// taken a chunk within fastChunk gets twice as much in the next, because each is a call of the system.
+const (
+	sendChunk = 1 << 20
+	maxChunk  = 8 << 20
+	fastChunk = time.Second / 4
+)
 
 // ReadFrom sends all of src. The bytes of a file go from the kernel's cache to the socket
 // (sendfile), in chunks, so that the deadline can be set anew as long as there is progress.
@@ -87,10 +92,12 @@ func (x *exchange) ReadFrom(src io.Reader) (int64, error) {
 	// A deadline would outlive this answer and hit the connection's next one.
 	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
 	var total int64
+	size := int64(sendChunk)
 	for limited.N > 0 {
+		begun := time.Now()
 		// Writers without deadlines (tests, other servers) send all the same.
-		_ = control.SetWriteDeadline(time.Now().Add(x.server.opts.StallTimeout))
-		chunk := &io.LimitedReader{R: limited.R, N: min(limited.N, sendChunk)}
+		_ = control.SetWriteDeadline(begun.Add(x.server.opts.StallTimeout))
+		chunk := &io.LimitedReader{R: limited.R, N: min(limited.N, size)}
 		want := chunk.N
 		n, err := io.Copy(x.ResponseWriter, chunk) // uses the writer's ReadFrom where it has one
 		limited.N -= n
@@ -98,6 +105,9 @@ func (x *exchange) ReadFrom(src io.Reader) (int64, error) {
 		x.bytes += n
 		if err != nil || n < want {
 			return total, err
+		}
+		if size = sendChunk; time.Since(begun) < fastChunk {
+			size = min(2*want, maxChunk)
 		}
 	}
 	return total, nil
