@@ -13,15 +13,16 @@ type cli struct {
 
 	Serve      serveCmd      `cmd:"" help:"Run the registry."`
 	Token      tokenCmd      `cmd:"" help:"Make, list and revoke tokens."`
-	Publish    publishCmd    `cmd:"" help:"Record a build that was made without Packer."`
+	Publish    publishCmd    `cmd:"" help:"Record a build that was made without Packer, or one that the post-processor could not record."`
 	Artifacts  artifactsCmd  `cmd:"" help:"List artifacts."`
 	Show       showCmd       `cmd:"" help:"Show an artifact, or one version of it."`
 	Versions   versionsCmd   `cmd:"" help:"List the versions of an artifact."`
 	Resolve    resolveCmd    `cmd:"" help:"Print the id of the image that a ref stands for."`
-	Pull       pullCmd       `cmd:"" help:"Download the files of a build."`
+	Pull       pullCmd       `cmd:"" help:"Download the files of a build, or its attachments."`
 	Channel    channelCmd    `cmd:"" help:"Show and move channels."`
 	Revoke     revokeCmd     `cmd:"" help:"Take a version out of what is offered."`
 	Restore    restoreCmd    `cmd:"" help:"Offer a revoked version again."`
+	AWS        awsCmd        `cmd:"" name:"aws" help:"Hold what is recorded to what is in AWS."`
 	Artifact   artifactCmd   `cmd:"" help:"Change and delete artifacts."`
 	Terraform  terraformCmd  `cmd:"" help:"Write Terraform code that maps an artifact to its AMI ids."`
 	Completion completionCmd `cmd:"" help:"Print the code that completes commands in a shell."`
@@ -30,7 +31,7 @@ type cli struct {
 func (*cli) Help() string {
 	return `almanac --version prints the version.
 
-Exit codes: 0 done, 1 another error, 2 a mistake in the command or request, 3 not found, 4 refused, 5 conflict, 6 registry not available, 7 terraform --check found a file that is out of date, 130 interrupted.`
+Exit codes: 0 done, 1 another error, 2 a mistake in the command or request, 3 not found, 4 refused, 5 conflict, 6 registry not available, 7 terraform --check found a file that is out of date, 8 AMIs are still pending, 9 AMIs cannot be used, 130 interrupted.`
 }
 
 // globals are the flags of every command. There is no --version among them, because publish has one

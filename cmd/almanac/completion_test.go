@@ -38,6 +38,9 @@ func TestBashCompletion(t *testing.T) {
 		{"flags", []string{"almanac", "publish", "a/b", "--ty"}, "--type"},
 		{"values after a flag", []string{"almanac", "artifacts", "-o", "j"}, "json"},
 		{"values after an equals sign", []string{"almanac", "artifacts", "--output", "=", "j"}, "json"},
+		{"commands of AWS", []string{"almanac", "aws", ""}, "verify"},
+		{"flags for publish files", []string{"almanac", "publish", "--pen"}, "--pending"},
+		{"statuses", []string{"almanac", "versions", "a/b", "--status", "f"}, "failed"},
 		{"nothing where nothing is known", []string{"almanac", "show", "car"}, ""},
 	} {
 		t.Run(tt.name+" are completed", func(t *testing.T) {

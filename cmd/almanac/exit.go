@@ -17,6 +17,8 @@ const (
 	exitConflict    = 5   // it contradicts what is there, or fits more than one thing
 	exitUnavailable = 6   // the registry cannot be reached or is busy; later may succeed
 	exitStale       = 7   // terraform --check: the file is not what the ref stands for now
+	exitPending     = 8   // aws verify: an AMI is still pending; later may succeed
+	exitFailed      = 9   // aws verify: an AMI cannot be used
 	exitInterrupted = 130 // ended by a signal
 )
 

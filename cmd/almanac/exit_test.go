@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"context"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/cargomedia/packer-plugin-almanac/internal/ec2sim"
 	"github.com/cargomedia/packer-plugin-almanac/internal/servertest"
 )
 
@@ -34,6 +36,25 @@ func TestExitCodes(t *testing.T) {
 			t.Fatalf("%v: exit code %d\n%s", args, code, stderr)
 		}
 	}
+	sim := ec2sim.New()
+	ec2 := httptest.NewServer(sim)
+	t.Cleanup(ec2.Close)
+	t.Setenv("AWS_ENDPOINT_URL", ec2.URL)
+	t.Setenv("AWS_ACCESS_KEY_ID", "test")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
+	for version, state := range map[string]string{"8.0.0": "pending", "9.0.0": "failed"} {
+		id, err := sim.AddImage("eu-west-1", state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sim.Inject(ec2sim.Fault{Image: id, State: state}); err != nil {
+			t.Fatal(err)
+		}
+		args := []string{"publish", "cargomedia/seen", "--type", "aws.ami", "--image", "aws/eu-west-1/" + id, "--version", version, "--expect", "manual.amazon", "--expect", "manual.archive"}
+		if code, _, stderr := call(t, args...); code != exitOK {
+			t.Fatalf("%v: exit code %d\n%s", args, code, stderr)
+		}
+	}
 	if err := os.Mkdir(filepath.Join(dir, "taken"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +74,8 @@ func TestExitCodes(t *testing.T) {
 		{"a conflict is 5", []string{"publish", "cargomedia/app", "--type", "aws.ami", "--image", "aws/eu-west-1/ami-0ff", "--fingerprint", "run-1"}, exitConflict},
 		{"a registry that is away is 6", []string{"--address", "http://127.0.0.1:1", "artifacts"}, exitUnavailable},
 		{"a stale file is 7", []string{"terraform", "cargomedia/app", "--ref", "production", "--out", stale, "--check"}, exitStale},
+		{"a pending AMI is 8", []string{"aws", "verify", "cargomedia/seen", "8.0.0"}, exitPending},
+		{"an AMI that cannot be used is 9", []string{"aws", "verify", "cargomedia/seen", "9.0.0"}, exitFailed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			code, _, stderr := call(t, tt.args...)

@@ -35,6 +35,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("ALMANAC_ADDR", s.URL)
 			env.Setenv("ALMANAC_TOKEN", s.AdminToken)
 			env.Setenv("COLUMNS", "100")
+			simulateEC2(env)
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -44,6 +45,9 @@ func TestScripts(t *testing.T) {
 			"lacks":  lacks,
 
 			"hostile": hostile,
+			"kept":    kept,
+			"ami":     ami,
+			"fault":   fault,
 		},
 	})
 }
@@ -61,6 +65,8 @@ func normal(ts *testscript.TestScript, neg bool, args []string) {
 		{`alm_[A-Za-z0-9_-]{43}`, "alm_SECRET"},
 		{`\b[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b`, "00000000-0000-4000-8000-000000000000"},
 		{`\b[0-9a-f]{16}\b`, "0123456789abcdef"},
+		{`\bami-[0-9a-f]{17}\b`, "ami-00000000000000000"},
+		{`\bsnap-[0-9a-f]{17}\b`, "snap-00000000000000000"},
 		{`http://127\.0\.0\.1:\d+`, "http://127.0.0.1:7480"},
 		{regexp.QuoteMeta(ts.Getenv("WORK")), "WORK"},
 	} {

@@ -2,44 +2,57 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"strings"
 
+	"github.com/alecthomas/kong"
 	"github.com/google/uuid"
 
-	"github.com/cargomedia/packer-plugin-almanac/internal/localfiles"
+	"github.com/cargomedia/packer-plugin-almanac/internal/provenance"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/registry/client"
+	"github.com/cargomedia/packer-plugin-almanac/version"
 )
 
 type publishCmd struct {
-	Artifact        string            `arg:"" help:"NAMESPACE/NAME; the first publish makes it."`
+	Artifact        string            `arg:"" optional:"" help:"NAMESPACE/NAME; the first publish makes it. With --pending the directory to look in."`
 	Type            string            `placeholder:"TYPE" help:"What it is: aws.ami, vagrant.box, archive, googlecompute.image, PROVIDER.image. Required."`
 	Image           []string          `sep:"none" placeholder:"PROVIDER/REGION/ID" help:"An image, such as aws/eu-west-1/ami-0abc1234. Can be repeated."`
 	File            []string          `sep:"none" placeholder:"PATH" complete:"file" help:"A file to upload; a directory is packed as tar.gz. Can be repeated."`
+	SBOM            []string          `name:"sbom" sep:"none" placeholder:"PATH" complete:"file" help:"A bill of materials of the build, CycloneDX or SPDX. Can be repeated."`
+	Attach          []string          `sep:"none" placeholder:"PATH" complete:"file" help:"A document about the build, such as a test report. Can be repeated."`
 	Version         string            `placeholder:"SEMVER" help:"Version, such as 1.4.0. Default: the next minor after the highest."`
 	Metadata        map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"Metadata of the build. Can be repeated."`
 	VersionMetadata map[string]string `mapsep:"none" placeholder:"KEY=VALUE" help:"Metadata of the version, for all its builds. Can be repeated."`
+	NoProvenance    bool              `help:"Do not record how the build came to be: git commit, CI run, operating system."`
 	Channel         []string          `sep:"none" placeholder:"NAME" help:"Channel to move to the version when it is complete. Can be repeated."`
 	Expect          []string          `sep:"none" placeholder:"COMPONENT" help:"Component without which the version is not complete. Can be repeated."`
 	Fingerprint     string            `placeholder:"TEXT" help:"Names the run; builds with the same one go to the same version. Default: $$ALMANAC_FINGERPRINT, else $$PACKER_RUN_UUID, else a random one."`
 	Component       string            `placeholder:"NAME" help:"What made the build. Default: manual.TYPE, such as manual.amazon or manual.vagrant-virtualbox."`
 	Architecture    string            `name:"architecture" aliases:"arch" placeholder:"ARCH" help:"Such as x86_64 or arm64. What a box says of itself wins."`
 	Provider        string            `placeholder:"NAME" help:"Vagrant provider of a box. What the box says of itself wins."`
+	awsVerifyFlags
+	publishFileFlags
 }
 
 func (c *publishCmd) Help() string {
-	return `The same command with the same fingerprint can be run again: it changes nothing and answers the same.
+	return `The same command with the same fingerprint can be run again: it changes nothing and answers the same. With --from and --pending it sends publish files, which the post-processor leaves when the registry does not answer; all else is in the file then.
 
 Examples:
 
     almanac publish cargomedia/app --type aws.ami --image aws/eu-west-1/ami-0abc1234 --image aws/us-east-1/ami-0def5678
     almanac publish cargomedia/base --type vagrant.box --file out/base.box --version 1.4.0 --channel staging
-    almanac publish cargomedia/site --type archive --file dist/ --metadata git=4f2a1c9`
+    almanac publish cargomedia/site --type archive --file dist/ --metadata git=4f2a1c9 --sbom sbom.cdx.json
+    almanac publish --from amazon-ebs.app-3f9a0c41d2e7.almanac-publish.json
+    almanac publish --pending`
 }
 
-func (c *publishCmd) Run(a *app) error {
-	pub, files, err := c.publication(a)
+func (c *publishCmd) Run(a *app, line *kong.Context) error {
+	if len(c.From) > 0 || c.Pending {
+		return c.sendFiles(a, line)
+	}
+	pub, uploads, err := c.publication(a)
 	if err != nil {
 		return err
 	}
@@ -47,18 +60,22 @@ func (c *publishCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	if len(files) > 0 {
-		// Before the bytes, because they can take an hour.
-		if err := c.mayPublish(a, client); err != nil {
+	if len(uploads) > 0 || c.AWSVerify {
+		// Before what can take an hour.
+		if err := mayPublish(a.ctx, client, c.Artifact, pub.Channels); err != nil {
 			return err
 		}
 	}
-	for _, f := range files {
-		file, err := c.upload(a, client, f)
-		if err != nil {
-			return hinted(fmt.Errorf("upload of %s: %w", f.Path, err), repeatHint(pub.Fingerprint), registry.Unavailable)
+	if !c.NoProvenance {
+		pub.Build.Provenance = a.provenance()
+	}
+	if err := c.verifyImages(a, pub.Build.Images); err != nil {
+		return err
+	}
+	for _, u := range uploads {
+		if err := u.send(a, client, c.Artifact, &pub.Build); err != nil {
+			return hinted(fmt.Errorf("upload of %s: %w", u.Path, err), repeatHint(pub.Fingerprint), registry.Unavailable)
 		}
-		pub.Build.Files = append(pub.Build.Files, file)
 	}
 	receipt, err := client.Publish(a.ctx, c.Artifact, pub)
 	if err != nil {
@@ -67,17 +84,28 @@ func (c *publishCmd) Run(a *app) error {
 	return a.show(receipt, func() { a.showReceipt(receipt) })
 }
 
-func (c *publishCmd) mayPublish(a *app, client *client.Client) error {
-	access, err := client.Access(a.ctx, c.Artifact)
+// mayPublish asks whether the token allows a publication.
+func mayPublish(ctx context.Context, client *client.Client, artifact string, channels []string) error {
+	access, err := client.Access(ctx, artifact)
 	switch {
 	case err != nil:
 		return err
 	case !access.Publish:
-		return registry.Errorf(registry.Forbidden, "token %q may not publish to %s: it has the role %s, or another scope", access.Token, c.Artifact, access.Role)
-	case len(c.Channel) > 0 && !access.Promote:
+		return registry.Errorf(registry.Forbidden, "token %q may not publish to %s: it has the role %s, or another scope", access.Token, artifact, access.Role)
+	case len(channels) > 0 && !access.Promote:
 		return registry.Errorf(registry.Forbidden, "token %q has the role %s; moving a channel needs the role promote", access.Token, access.Role)
 	}
 	return nil
+}
+
+// provenance says how a build came to be that is published from here.
+func (a *app) provenance() registry.Metadata {
+	values := provenance.Collect(a.ctx, provenance.Source{
+		Getenv: a.getenv,
+		Secret: func(value string) bool { return a.redact(value) != value },
+	})
+	values["almanac_version"] = version.String()
+	return values
 }
 
 func repeatHint(fingerprint string) string {
@@ -85,9 +113,16 @@ func repeatHint(fingerprint string) string {
 }
 
 // publication reads all arguments and reports all that is wrong with them, before anything is sent.
-func (c *publishCmd) publication(a *app) (registry.Publication, []localfiles.File, error) {
+func (c *publishCmd) publication(a *app) (registry.Publication, []upload, error) {
 	var p problems
-	checkArtifact(&p, c.Artifact)
+	if c.Artifact == "" {
+		p.add("ARTIFACT", "is missing; give NAMESPACE/NAME, such as cargomedia/app, or --from FILE for a publish file")
+	} else {
+		checkArtifact(&p, c.Artifact)
+	}
+	if c.DryRun {
+		p.add("--dry-run", "goes with --from or --pending")
+	}
 	build := registry.Build{Component: c.Component, Architecture: c.Architecture, Provider: c.Provider, Metadata: c.Metadata}
 	if c.Type == "" {
 		p.add("--type", "is missing; use aws.ami, vagrant.box, archive, or PROVIDER.image such as googlecompute.image")
@@ -122,13 +157,15 @@ func (c *publishCmd) publication(a *app) (registry.Publication, []localfiles.Fil
 	}
 	p.fields = append(p.fields, registry.CheckMetadata("--metadata", c.Metadata)...)
 	p.fields = append(p.fields, registry.CheckMetadata("--version-metadata", c.VersionMetadata)...)
+	c.checkVerify(&p, build.Type)
+	uploads := planUploads(&p, files, c.documents())
 	if len(c.Image) == 0 && len(c.File) == 0 {
 		p.add("--image, --file", "at least one image or file must be given")
 	}
 	return registry.Publication{
 		Fingerprint: fingerprint, Version: c.Version, Expect: c.Expect, Channels: c.Channel,
 		VersionMetadata: c.VersionMetadata, Build: build,
-	}, files, p.err("publish")
+	}, uploads, p.err("publish")
 }
 
 // defaultComponent names what has no Packer source. Provider and architecture are in it, so that the
@@ -141,28 +178,4 @@ func defaultComponent(b registry.Build) string {
 		}
 	}
 	return "manual." + word
-}
-
-func (a *app) showReceipt(r registry.Receipt) {
-	a.printf("%s %s has the build %s of type %s.\n", clean(string(r.Artifact)), clean(versionText(r.VersionID)), clean(r.Component), clean(string(r.Type)))
-	if r.Status == registry.StatusOpen {
-		a.printf("It is open until these are published, too: %s\n", clean(strings.Join(r.Missing, ", ")))
-	}
-	for _, c := range r.Channels {
-		if c.Points {
-			a.printf("Channel %s points to it.\n", clean(c.Name))
-		} else {
-			a.printf("Channel %s does not point to it: %s\n", clean(c.Name), clean(c.Note))
-		}
-	}
-	a.printf("Fingerprint: %s\n", clean(r.Fingerprint))
-}
-
-// upload sends one file; a directory is packed first.
-func (c *publishCmd) upload(a *app, to *client.Client, f localfiles.File) (file registry.File, err error) {
-	err = f.Use(a.ctx, func(path string) error {
-		file, err = to.UploadFile(a.ctx, c.Artifact, path, f.Name, a.track())
-		return err
-	})
-	return file, err
 }

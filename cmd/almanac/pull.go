@@ -16,12 +16,13 @@ import (
 )
 
 type pullCmd struct {
-	Artifact string `arg:"" help:"NAMESPACE/NAME."`
-	Ref      string `arg:"" help:"A version: 3, 1.2.0, '~> 1.2', latest, a channel or a fingerprint."`
-	File     string `placeholder:"NAME" help:"Only the file with this name."`
-	Dir      string `placeholder:"DIR" complete:"dir" xor:"target" help:"Directory for the files. Default: the current one."`
-	Out      string `short:"O" name:"out" placeholder:"FILE" complete:"file" xor:"target" help:"Where to write the one file that is meant."`
-	Force    bool   `help:"Overwrite files that differ."`
+	Artifact   string   `arg:"" help:"NAMESPACE/NAME."`
+	Ref        string   `arg:"" help:"A version: 3, 1.2.0, '~> 1.2', latest, a channel or a fingerprint."`
+	File       string   `placeholder:"NAME" xor:"what" help:"Only the file with this name."`
+	Attachment []string `sep:"none" placeholder:"NAME" xor:"what" help:"Instead of the files, the attachment with this name, or '*' for all of them. Can be repeated."`
+	Dir        string   `placeholder:"DIR" complete:"dir" xor:"target" help:"Directory for the files. Default: the current one."`
+	Out        string   `short:"O" name:"out" placeholder:"FILE" complete:"file" xor:"target" help:"Where to write the one file that is meant."`
+	Force      bool     `help:"Overwrite files that differ."`
 	questionFlags
 }
 
@@ -31,7 +32,8 @@ func (c *pullCmd) Help() string {
 Examples:
 
     almanac pull cargomedia/base latest --type vagrant.box --provider virtualbox
-    almanac pull cargomedia/site production --file site.tar.gz -O /srv/site.tar.gz`
+    almanac pull cargomedia/site production --file site.tar.gz -O /srv/site.tar.gz
+    almanac pull cargomedia/app production --type aws.ami --attachment sbom.cdx.json`
 }
 
 func (c *pullCmd) Run(a *app) error {
@@ -64,8 +66,15 @@ type pulled struct {
 	Present bool `json:"present"`
 }
 
-// wanted chooses among the files of a build.
+// wanted chooses among the files of a build, or among its attachments.
 func (c *pullCmd) wanted(r registry.Resolution) ([]pulled, error) {
+	if len(c.Attachment) > 0 {
+		files, err := c.attachments(r)
+		if err != nil {
+			return nil, err
+		}
+		return c.targets(files)
+	}
 	names := make([]string, len(r.Files))
 	for i, f := range r.Files {
 		names[i] = f.Name
@@ -76,8 +85,12 @@ func (c *pullCmd) wanted(r registry.Resolution) ([]pulled, error) {
 	}
 	switch {
 	case len(r.Files) == 0:
+		hint := "almanac resolve " + c.Artifact + " " + shellWord(c.Ref) + " prints the ids of its images"
+		if len(r.Attachments) > 0 {
+			hint += "; --attachment '*' downloads its attachments"
+		}
 		err := registry.Errorf(registry.NotFound, "build %s of %s %s has no files", r.Component, r.Artifact, r.Version)
-		return nil, hinted(err, "almanac resolve "+c.Artifact+" "+shellWord(c.Ref)+" prints the ids of its images")
+		return nil, hinted(err, hint)
 	case len(files) == 0:
 		return nil, &registry.Error{
 			Kind: registry.NotFound, Choices: names,

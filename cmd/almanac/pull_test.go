@@ -27,15 +27,19 @@ func TestPullPaths(t *testing.T) {
 				w.Header().Set("Content-Type", "application/json")
 				_ = json.NewEncoder(w).Encode(registry.Resolution{Resolved: registry.Resolved{
 					Artifact: "cargomedia/app", VersionID: registry.VersionID{Number: 1, Version: "0.1.0"}, Component: "c", Type: registry.Archive,
-					Files: []registry.File{{Name: name, Size: 1, SHA256: registry.SecretDigest("x")}},
+					Files:       []registry.File{{Name: name, Size: 1, SHA256: registry.SecretDigest("x")}},
+					Attachments: []registry.Attachment{{File: registry.File{Name: name, Size: 1, SHA256: registry.SecretDigest("x")}}},
 				}})
 			}))
 			t.Cleanup(hostile.Close)
 			dir := t.TempDir()
-			var stdout, stderr bytes.Buffer
-			code := run(t.Context(), []string{"pull", "cargomedia/app", "1", "--dir", filepath.Join(dir, "into"), "--address", hostile.URL}, noenv, strings.NewReader(""), &stdout, &stderr)
-			if code != exitError || !strings.Contains(stderr.String(), "could lead out of the directory") {
-				t.Errorf("exit code %d, stderr %q", code, stderr.String())
+			for _, what := range [][]string{nil, {"--attachment", everyAttachment}} {
+				asked = 0
+				args := append([]string{"pull", "cargomedia/app", "1", "--dir", filepath.Join(dir, "into"), "--address", hostile.URL}, what...)
+				var stdout, stderr bytes.Buffer
+				if code := run(t.Context(), args, noenv, strings.NewReader(""), &stdout, &stderr); code != exitError || !strings.Contains(stderr.String(), "could lead out of the directory") {
+					t.Errorf("%v: exit code %d, stderr %q", what, code, stderr.String())
+				}
 			}
 			if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 				t.Errorf("it left %v, %v", left, err)

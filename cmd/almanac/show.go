@@ -17,7 +17,7 @@ type showCmd struct {
 }
 
 func (c *showCmd) Help() string {
-	return `Without REF it shows the artifact and its channels, with REF the version, its builds, images, files, metadata and provenance.
+	return `Without REF it shows the artifact and its channels, with REF the version, its builds, images, files, attachments, metadata and provenance, and what was found of its images at their provider.
 
 Examples:
 
@@ -99,6 +99,9 @@ func (a *app) showVersion(v registry.Version) {
 	if missing := v.Missing(); len(missing) > 0 {
 		t.add("Waits for", strings.Join(missing, ", "))
 	}
+	for _, i := range v.Waiting() {
+		t.add("Not offered", i.String()+", which is "+string(i.Verification.Status))
+	}
 	t.add("Fingerprint", v.Fingerprint)
 	if len(v.Requested) > 0 {
 		t.add("For channels", strings.Join(v.Requested, ", "))
@@ -110,38 +113,6 @@ func (a *app) showVersion(v registry.Version) {
 	for _, b := range v.Builds {
 		a.showBuild(b)
 	}
-}
-
-func (a *app) showBuild(b registry.Build) {
-	a.printf("\n%s\n", a.paint(bold, "Build "+clean(b.Component)))
-	t := newTable()
-	t.add("Type", string(b.Type))
-	if b.Provider != "" {
-		t.add("Provider", b.Provider)
-	}
-	if b.Architecture != "" {
-		t.add("Architecture", b.Architecture)
-	}
-	t.add("Recorded", shortTime(b.CreatedAt)+" by "+b.CreatedBy)
-	a.printTable(t, "  ")
-	if len(b.Images) > 0 {
-		a.printf("\n")
-		images := newTable("REGION", "PROVIDER", "IMAGE", "SOURCE")
-		for _, i := range b.Images {
-			images.add(orDash(i.Region), i.Provider, i.ID, orDash(i.SourceID))
-		}
-		a.printTable(images, "  ")
-	}
-	if len(b.Files) > 0 {
-		a.printf("\n")
-		files := newTable("FILE", "SIZE", "SHA256")
-		for _, f := range b.Files {
-			files.add(f.Name, byteSize(f.Size), string(f.SHA256))
-		}
-		a.printTable(files, "  ")
-	}
-	a.showMap("Metadata", "  ", b.Metadata)
-	a.showMap("Provenance", "  ", b.Provenance)
 }
 
 // showMap prints metadata, sorted by key. Long values are shown whole: they were asked for.

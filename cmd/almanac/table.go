@@ -98,3 +98,15 @@ func (t *table) format(indent string, colour bool) string {
 	}
 	return b.String()
 }
+
+// dropEmpty removes a column in which nothing is.
+func (t *table) dropEmpty(column int) {
+	for _, row := range t.rows {
+		if row[column].text != "" {
+			return
+		}
+	}
+	for i, row := range t.rows {
+		t.rows[i] = append(row[:column:column], row[column+1:]...)
+	}
+}

@@ -14,14 +14,16 @@ import (
 type versionsCmd struct {
 	Artifact string `arg:"" help:"NAMESPACE/NAME."`
 	Type     string `placeholder:"TYPE" help:"Only versions that have a build of this type."`
+	Status   string `placeholder:"STATUS" complete:"open,complete,failed" help:"Only versions that are open, complete or failed."`
 	Offered  bool   `help:"Only versions that are complete and not revoked."`
 	listFlags
 }
 
 func (c *versionsCmd) Help() string {
-	return `Example:
+	return `Examples:
 
-    almanac versions cargomedia/app --offered`
+    almanac versions cargomedia/app --offered
+    almanac versions cargomedia/app --status failed`
 }
 
 func (c *versionsCmd) Run(a *app) error {
@@ -29,6 +31,9 @@ func (c *versionsCmd) Run(a *app) error {
 	limit := c.limit(&p)
 	checkArtifact(&p, c.Artifact)
 	checkType(&p, c.Type)
+	if c.Status != "" && !slices.Contains([]registry.Status{registry.StatusOpen, registry.StatusComplete, registry.StatusFailed}, registry.Status(c.Status)) {
+		p.add("--status", "%q is none; use open, complete or failed", shorten(c.Status, 40))
+	}
 	if err := p.err("versions"); err != nil {
 		return err
 	}
@@ -37,7 +42,7 @@ func (c *versionsCmd) Run(a *app) error {
 		return err
 	}
 	versions, next, err := collect(a.ctx, limit, func(ctx context.Context, cursor string, limit int) ([]registry.Version, string, error) {
-		page, err := client.Versions(ctx, c.Artifact, registry.VersionFilter{Type: c.Type, Offered: c.Offered, Cursor: cursor, Limit: limit})
+		page, err := client.Versions(ctx, c.Artifact, registry.VersionFilter{Type: c.Type, Status: c.Status, Offered: c.Offered, Cursor: cursor, Limit: limit})
 		return page.Versions, page.Next, err
 	})
 	if err != nil {
@@ -65,6 +70,10 @@ func statusCell(v registry.Version, now time.Time) cell {
 		return cell{"revoked", red}
 	case v.Revocation != nil:
 		return cell{"revoked from " + shortTime(v.Revocation.At), yellow}
+	case v.Status == registry.StatusFailed:
+		return cell{"failed", red}
+	case v.Status == registry.StatusOpen && len(v.Missing()) == 0:
+		return cell{"open (images pending)", yellow}
 	case v.Status == registry.StatusOpen:
 		return cell{fmt.Sprintf("open (%d of %d)", len(v.Expect)-len(v.Missing()), len(v.Expect)), yellow}
 	default:

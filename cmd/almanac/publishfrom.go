@@ -1,0 +1,268 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/cargomedia/packer-plugin-almanac/internal/publishfile"
+	"github.com/cargomedia/packer-plugin-almanac/registry"
+	"github.com/cargomedia/packer-plugin-almanac/registry/client"
+)
+
+// publishFileFlags say that what is published is in publish files.
+type publishFileFlags struct {
+	From    []string `sep:"none" placeholder:"FILE" complete:"file" help:"Send this publish file; - is stdin. Can be repeated."`
+	Pending bool     `help:"Send the publish files in a directory, which is the argument or the current one."`
+	DryRun  bool     `help:"With --from and --pending: show what would be sent, and send nothing."`
+}
+
+// stdinName is how stdin is written as the name of a file.
+const stdinName = "-"
+
+// sent is what became of one publish file.
+type sent struct {
+	Path      string                `json:"path"`
+	Artifact  registry.ArtifactName `json:"artifact,omitempty"`
+	Component string                `json:"component,omitempty"`
+	WrittenAt time.Time             `json:"written_at,omitzero"`
+	Reason    string                `json:"reason,omitempty"`
+	Receipt   *registry.Receipt     `json:"receipt,omitempty"`
+	Error     *failure              `json:"error,omitempty"`
+
+	err error
+}
+
+// sendFiles tries all files, whatever becomes of one. The exit code is that of the worst.
+func (c *publishCmd) sendFiles(a *app, line *kong.Context) error {
+	paths, err := c.publishFiles(line)
+	if err != nil {
+		return err
+	}
+	to, err := a.transferClient()
+	if err != nil {
+		return err
+	}
+	files := []sent{}
+	for _, path := range paths {
+		s := c.sendFile(a, to, path)
+		if s.err != nil {
+			if _, ok := errors.AsType[*registry.Error](s.err); !ok {
+				s.err = oneLine{s.err}
+			}
+			f := a.failure(s.err)
+			s.Error = &f
+		}
+		files = append(files, s)
+		if len(paths) > 1 {
+			c.tell(a, s)
+		}
+		if a.ctx.Err() != nil {
+			break
+		}
+	}
+	if err := a.show(map[string][]sent{"files": files}, func() { c.tellAll(a, paths, files) }); err != nil {
+		return err
+	}
+	return worst(files, len(paths))
+}
+
+// tell tells people the outcome of one of several files as soon as it is known.
+func (c *publishCmd) tell(a *app, s sent) {
+	switch {
+	case a.json || c.DryRun && s.err == nil:
+		return
+	case s.Receipt != nil:
+		a.printf("%s\n", a.paint(bold, clean(s.Path)))
+		a.showReceipt(*s.Receipt)
+		a.printf("\n")
+	}
+	a.report(s.err)
+}
+
+// tellAll tells people what tell did not.
+func (c *publishCmd) tellAll(a *app, paths []string, files []sent) {
+	switch {
+	case len(paths) == 0:
+		a.note("Nothing is pending in %s.", cmp.Or(c.Artifact, "the current directory"))
+	case c.DryRun:
+		t := newTable("FILE", "ARTIFACT", "COMPONENT", "WRITTEN", "REASON")
+		for _, s := range files {
+			if s.err == nil {
+				t.add(s.Path, string(s.Artifact), s.Component, shortTime(s.WrittenAt), shorten(s.Reason, 80))
+			}
+		}
+		if len(t.rows) > 0 {
+			a.printTable(t, "")
+		}
+	case len(paths) == 1 && files[0].Receipt != nil:
+		a.showReceipt(*files[0].Receipt)
+	}
+}
+
+// oneLine is an error of this machine about a publish file, whose author may have chosen the paths in it: a
+// second line would pass for one of ours.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string { return clean(e.error.Error()) }
+func (e oneLine) Unwrap() error { return e.error }
+
+// worst returns the error for all files. That of a single one is its own.
+func worst(files []sent, all int) error {
+	var failed []sent
+	for _, s := range files {
+		if s.err != nil {
+			failed = append(failed, s)
+		}
+	}
+	switch {
+	case len(failed) == 0:
+		return nil
+	case all == 1:
+		return failed[0].err
+	}
+	// What somebody has to mend is worse than what may pass.
+	order := []int{exitUnavailable, exitNotFound, exitRefused, exitConflict, exitUsage, exitError, exitInterrupted}
+	last := slices.MaxFunc(failed, func(a, b sent) int {
+		return slices.Index(order, a.Error.Exit) - slices.Index(order, b.Error.Exit)
+	})
+	if last.Error.Exit == exitInterrupted {
+		return last.err
+	}
+	err := registry.Errorf(registry.Kind(last.Error.Kind), "%d of %d publish files were not recorded", len(failed), all)
+	return &cliError{err: err, hint: "the same command again once that is mended; what is recorded stays", code: last.Error.Exit}
+}
+
+// publishFiles checks the command line and returns the paths of the files.
+func (c *publishCmd) publishFiles(line *kong.Context) ([]string, error) {
+	var p problems
+	mode := "--from"
+	if c.Pending {
+		mode = "--pending"
+	}
+	if c.Pending && len(c.From) > 0 {
+		p.add("--pending", "does not go with --from; use one of them")
+	}
+	for _, name := range otherFlags(line) {
+		p.add("--"+name, "does not go with %s: the publish file says all that is recorded; leave it out", mode)
+	}
+	if at := slices.Index(c.From, stdinName); at >= 0 && slices.Contains(c.From[at+1:], stdinName) {
+		p.add("--from", "- is there twice; stdin can be read once")
+	}
+	if c.Artifact != "" && !c.Pending {
+		checkArtifact(&p, c.Artifact)
+	}
+	paths := c.From
+	if c.Pending {
+		var err error
+		paths, err = publishfile.Pending(cmp.Or(c.Artifact, "."))
+		p.check("--pending", err)
+	}
+	return paths, p.err("publish")
+}
+
+// otherFlags are the flags of the command that were given and have nothing to do with publish files.
+func otherFlags(line *kong.Context) []string {
+	var names []string
+	for _, at := range line.Path {
+		if at.Flag == nil || at.Resolved || !slices.Contains(line.Selected().Flags, at.Flag) {
+			continue
+		}
+		if name := at.Flag.Name; !slices.Contains(append(names, "from", "pending", "dry-run"), name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// sendFile sends one file, and marks it as recorded.
+func (c *publishCmd) sendFile(a *app, to *client.Client, path string) sent {
+	s := sent{Path: path}
+	f, err := readPublishFile(a, path)
+	if err != nil {
+		s.err = err
+		return s
+	}
+	s.Artifact, s.Component, s.WrittenAt, s.Reason = f.Artifact, f.Publication.Build.Component, f.WrittenAt, f.Reason
+	if err := c.mayBeSent(f, to); err != nil {
+		s.err = about(path, err)
+		return s
+	}
+	if c.DryRun {
+		return s
+	}
+	receipt, err := send(a.ctx, f, to, a.track())
+	if err != nil {
+		s.err = about(path, err)
+		return s
+	}
+	s.Receipt = &receipt
+	if path == stdinName {
+		return s
+	}
+	if err := publishfile.MarkRecorded(path); err != nil {
+		err = fmt.Errorf("%s is recorded, and could not be renamed, so that it counts as pending: %w", path, err)
+		s.err = hinted(err, "delete or rename the file; to send it again does no harm")
+	}
+	return s
+}
+
+// about says which file an error is about. A path is in the text of its own errors.
+func about(path string, err error) error {
+	if path == stdinName {
+		path = "the publish file on stdin"
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+func readPublishFile(a *app, path string) (publishfile.File, error) {
+	if path == stdinName {
+		f, err := publishfile.Decode(a.stdin, ".")
+		if err != nil {
+			err = about(path, err)
+		}
+		return f, err
+	}
+	f, err := publishfile.Read(path)
+	switch stat, statErr := os.Stat(path); {
+	case err != nil && statErr == nil && stat.IsDir():
+		return f, hinted(registry.Errorf(registry.Invalid, "--from: %s is a directory", path), "almanac publish --pending "+shellWord(path))
+	case errors.Is(err, fs.ErrNotExist):
+		return f, hinted(err, "almanac publish --pending DIR sends what lies in a directory; relative paths begin in the current one")
+	}
+	return f, err
+}
+
+// mayBeSent holds a publish file, which anybody may have written, to the registry that the user names: a
+// token never goes where a file says, and what is built for one registry is not recorded in another.
+func (c *publishCmd) mayBeSent(f publishfile.File, to *client.Client) error {
+	other, err := client.New(client.Options{Address: f.Address})
+	if err != nil {
+		return err
+	}
+	if other.Address() != to.Address() {
+		err := registry.Errorf(registry.Conflict, "it is for the registry at %s, and this command talks to %s; nothing was sent", other.Address(), to.Address())
+		return hinted(err, "--address "+shellWord(other.Address())+" if that is where it belongs")
+	}
+	if c.Artifact != "" && !c.Pending && c.Artifact != string(f.Artifact) {
+		return registry.Errorf(registry.Conflict, "it is for the artifact %s, not for %s; nothing was sent", f.Artifact, c.Artifact)
+	}
+	return nil
+}
+
+// send sends a file, after it was asked whether the token allows it: the contents can take an hour.
+func send(ctx context.Context, f publishfile.File, to *client.Client, track client.Track) (registry.Receipt, error) {
+	if len(f.Files)+len(f.Attachments) > 0 {
+		if err := mayPublish(ctx, to, string(f.Artifact), f.Publication.Channels); err != nil {
+			return registry.Receipt{}, err
+		}
+	}
+	return f.Send(ctx, to, track)
+}
