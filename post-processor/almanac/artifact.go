@@ -36,40 +36,56 @@ type product struct {
 	generated map[string]any
 }
 
-// readProduct asks an artifact, each thing within a time limit. The errors name what did not answer.
+// unreadError says that an artifact could not be asked all that it should be.
+type unreadError struct {
+	// unread are the questions that have no answer that can be relied on.
+	unread []string
+	err    error
+}
+
+func (e *unreadError) Error() string { return e.err.Error() }
+func (e *unreadError) Unwrap() error { return e.err }
+
+// readProduct asks an artifact, each thing within a time limit; what says most in the fewest words comes
+// first. The error is an [*unreadError], and what was answered before it is returned, too.
 func readProduct(ctx context.Context, a packersdk.Artifact, limit time.Duration) (product, error) {
 	if limit == 0 {
 		limit = defaultStateTimeout
 	}
 	var p product
-	var images, atlas, generated any
-	for _, question := range []struct {
+	// The answer to a question that was given up may still come, and must find another place then.
+	states := map[string]*any{stateImages: new(any), stateAtlas: new(any), stateGenerated: new(any)}
+	builderID, id, files := new(string), new(string), new([]string)
+	questions := []struct {
 		what string
 		ask  func()
+		take func()
 	}{
-		{"its builder id", func() { p.builderID = a.BuilderId() }},
-		{"its id", func() { p.id = a.Id() }},
-		{"its files", func() { p.files = a.Files() }},
-		{"its state " + stateImages, func() { images = a.State(stateImages) }},
-		{"its state " + stateAtlas, func() { atlas = a.State(stateAtlas) }},
-		{"its state " + stateGenerated, func() { generated = a.State(stateGenerated) }},
-	} {
-		if err := within(ctx, limit, question.ask); err != nil {
-			return product{}, fmt.Errorf("the artifact did not answer when it was asked for %s: %w", question.what, err)
+		{"its builder id", func() { *builderID = a.BuilderId() }, func() { p.builderID = *builderID }},
+		{"its id", func() { *id = a.Id() }, func() { p.id = *id }},
+		{"its files", func() { *files = a.Files() }, func() { p.files = localfiles.Unique(*files) }},
+		{"its state " + stateImages, func() { *states[stateImages] = a.State(stateImages) }, func() { p.images = decodeImages(*states[stateImages]) }},
+		{"its state " + stateAtlas, func() { *states[stateAtlas] = a.State(stateAtlas) }, func() { p.atlas = decodeStrings(stateAtlas, *states[stateAtlas]) }},
+		{"its state " + stateGenerated, func() { *states[stateGenerated] = a.State(stateGenerated) }, func() { p.generated, _ = normalize(*states[stateGenerated]).(map[string]any) }},
+	}
+	var asked []string
+	for _, q := range questions {
+		asked = append(asked, q.what)
+	}
+	for i, q := range questions {
+		if err := within(ctx, limit, q.ask); err != nil {
+			return p, &unreadError{asked[i:], fmt.Errorf("the artifact did not answer when it was asked for %s: %w", q.what, err)}
 		}
+		q.take()
 	}
 	// A plugin that died answers everything with nothing, and says so nowhere.
 	var again string
 	if err := within(ctx, limit, func() { again = a.BuilderId() }); err != nil || again != p.builderID {
-		return product{}, fmt.Errorf("the plugin that made the artifact stopped answering while it was read")
+		return p, &unreadError{asked[1:], fmt.Errorf("the plugin that made the artifact stopped answering while it was read")}
 	}
-	if p.builderID == "" && p.id == "" && len(p.files) == 0 && images == nil && atlas == nil && generated == nil {
-		return product{}, fmt.Errorf("the plugin that made the artifact stopped answering: it says nothing at all of the artifact")
+	if p.builderID == "" && p.id == "" && len(p.files) == 0 && *states[stateImages] == nil && *states[stateAtlas] == nil && *states[stateGenerated] == nil {
+		return p, &unreadError{asked, fmt.Errorf("the plugin that made the artifact stopped answering: it says nothing at all of the artifact")}
 	}
-	p.files = localfiles.Unique(p.files)
-	p.images = decodeImages(images)
-	p.atlas = decodeStrings(stateAtlas, atlas)
-	p.generated, _ = normalize(generated).(map[string]any)
 	return p, nil
 }
 

@@ -115,7 +115,10 @@ func (r *recording) registryImages() []registry.Image {
 	for _, from := range r.product.images {
 		image := registry.Image{
 			Provider: providerName(from.ProviderName), Region: from.ProviderRegion, ID: from.ImageID,
-			SourceID: from.SourceImageID, Labels: r.recordable("label of "+from.ImageID, from.Labels),
+			SourceID: from.SourceImageID,
+		}
+		if r.unread == nil {
+			image.Labels = r.recordable("label of "+from.ImageID, from.Labels)
 		}
 		if r.build.Type == "qemu.image" {
 			image.Provider = "qemu" // whose plugin calls itself transcend.qemu in older releases
@@ -160,7 +163,21 @@ func providerName(name string) string {
 // metadata is what the template says, without what cannot or must not be recorded. That shows only
 // now: the values may come from the build.
 func (r *recording) metadata() registry.Metadata {
-	return r.fitting(r.config.Metadata, func(key, why string) {
+	values := r.config.Metadata
+	if r.unread != nil {
+		// Without the build's values nobody can tell whether one of them is a secret, so that what they
+		// may be in is left out.
+		values = maps.Clone(values)
+		maps.DeleteFunc(values, func(key, value string) bool {
+			before, ok := r.accepted.metadata[key]
+			changed := !ok || before != value
+			if changed {
+				r.ui.fail("metadata[%q] is left out: the build's values in it could not be checked.", key)
+			}
+			return changed
+		})
+	}
+	return r.fitting(values, func(key, why string) {
 		r.ui.fail("metadata[%q] is left out: %s.", key, why)
 	})
 }

@@ -1,7 +1,6 @@
 package almanac_test
 
 import (
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/cargomedia/packer-plugin-almanac/internal/servertest"
-	"github.com/cargomedia/packer-plugin-almanac/post-processor/almanac"
 )
 
 // compiled returns a directory with the command.
@@ -18,6 +16,7 @@ func compiled(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
 	compile := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(bin, "almanac"), "../../cmd/almanac")
+	compile.Dir = here
 	if output, err := compile.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
 	}
@@ -27,12 +26,13 @@ func compiled(t *testing.T) string {
 // printed returns the command of a report. It is one line: Packer starts each with a prefix.
 func printed(t *testing.T, shown string) string {
 	t.Helper()
-	_, command, ok := strings.Cut(shown, "\n\n    ")
-	command = strings.TrimRight(command, "\n")
-	if !ok || strings.Contains(command, "\n") {
-		t.Fatalf("no command of one line in:\n%s", shown)
+	for line := range strings.Lines(shown) {
+		if command, ok := strings.CutPrefix(line, "    "); ok && strings.Contains(command, "almanac publish") {
+			return strings.TrimSpace(command)
+		}
 	}
-	return command
+	t.Fatalf("no command in:\n%s", shown)
+	return ""
 }
 
 // inShell runs a command in bash, for the $'…' that dash lacks.
@@ -47,48 +47,10 @@ func inShell(t *testing.T, bin, command string, environment ...string) {
 		t.Skip(hint)
 	}
 	shell := exec.Command(bash, "-c", command)
+	shell.Dir = here
 	shell.Env = append([]string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + t.TempDir()}, environment...)
 	if output, err := shell.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s\n%s", err, command, output)
-	}
-}
-
-// What was refused as a conflict would be refused again.
-func TestThePrintedCommandRecordsAfterAConflict(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("the command is for a POSIX shell")
-	}
-	bin := compiled(t)
-	for name, firstRun := range map[string]string{"about the build": "run-2", "about the version": "run-1"} {
-		t.Run(name, func(t *testing.T) {
-			s := servertest.New(t)
-			token := s.Token(t, "packer", "publish")
-			environment(t, s, token)
-			block := options{"artifact": "cargomedia/app", "version": "1.4.0"}
-			t.Setenv("ALMANAC_FINGERPRINT", "run-2")
-			pp := new(almanac.PostProcessor)
-			if err := pp.Configure(block, core("x", "app")); err != nil {
-				t.Fatal(err)
-			}
-			t.Setenv("ALMANAC_FINGERPRINT", firstRun)
-			record(t, block, core("x", "app"), ami())
-			t.Setenv("ALMANAC_FINGERPRINT", "run-2")
-			u, shown := ui()
-			second := &product{builderID: "mitchellh.amazonebs", id: "eu-west-1:ami-2", state: map[string]any{
-				stateImages: image("aws", "eu-west-1", "ami-2", "", nil),
-			}}
-			if _, _, _, err := pp.PostProcess(t.Context(), u, second); err != nil {
-				t.Fatal(err)
-			}
-			inShell(t, bin, printed(t, shown.String()), "ALMANAC_TOKEN="+token, "ALMANAC_FINGERPRINT=run-2")
-			v, err := s.Client(t, s.AdminToken).Version(t.Context(), "cargomedia/app", "2")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if v.Builds[0].Images[0].ID != "ami-2" {
-				t.Errorf("got %+v, want ami-2", v)
-			}
-		})
 	}
 }
 
@@ -98,52 +60,41 @@ func TestThePrintedCommandRecordsTheBuild(t *testing.T) {
 		t.Skip("the command is for a POSIX shell")
 	}
 	bin := compiled(t)
-	dir := filepath.Join(t.TempDir(), "it's a site")
-	write(t, "<html>", dir, "index.html")
-	odd := t.TempDir()
-	vm := &product{builderID: "jetbrains.vsphere", id: "vm", files: []string{write(t, "ovf", odd, "vm.ovf")}, state: map[string]any{stateImages: image("vsphere", "/dc1/host 5%", "folder/vm", "", nil)}}
+	odd := filepath.Join(t.TempDir(), "it's \"odd\" $HOME")
 	for _, c := range []struct {
-		name    string
-		product *product
-		want    string
+		name  string
+		begin func(t *testing.T)
 	}{
-		{"an AMI", ami(), "amazon.image i386 | aws/eu-west-1/ami-1 |"},
-		{"a box", &product{builderID: "vagrant", files: []string{makeBox(t, filepath.Join(t.TempDir(), "a.box"), "libvirt", "amd64")}}, "vagrant.box libvirt amd64 | | a.box"},
-		{"a box that does not say its architecture", &product{builderID: "vagrant", files: []string{makeBox(t, filepath.Join(t.TempDir(), "b.box"), "libvirt", "")}}, "vagrant.box libvirt i386 | | b.box"},
-		{"files with the same base name", &product{builderID: "packer.file", files: []string{write(t, "1", odd, "a", "x.txt"), write(t, "2", odd, "b", "x.txt")}}, "archive i386 | | a/x.txt b/x.txt"},
-		{"a file with a name that not all systems have", &product{builderID: "packer.file", files: []string{write(t, "1", odd, "a:b.txt")}}, "archive i386 | | a-b.txt"},
-		{"a region that is a path", vm, "vsphere.image i386 | vsphere/%2Fdc1%2Fhost 5%25/folder/vm | vm.ovf"},
-		{"a directory", &product{builderID: "packer.post-processor.artifice", files: []string{dir}}, "archive i386 | | it's a site.tar.gz"},
+		{"with a publish file", func(t *testing.T) {
+			if err := os.Mkdir("it's a dir", 0o755); err != nil {
+				t.Fatal(err)
+			}
+			t.Chdir("it's a dir")
+		}},
+		{"without one", func(t *testing.T) {
+			t.Setenv("TMPDIR", filepath.Join(t.TempDir(), "gone"))
+			removeWorkingDirectory(t)
+		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := servertest.New(t)
 			token := s.Token(t, "packer", "promote")
 			environment(t, s, token)
+			a := &product{builderID: "packer.file", files: []string{write(t, "1", odd, "x:y.txt")}}
 			p := newProxy(t, s)
-			p.refuse = func(w http.ResponseWriter, r *http.Request) bool {
-				if r.Method == http.MethodGet {
-					return false
-				}
-				w.WriteHeader(http.StatusServiceUnavailable)
-				return true
-			}
+			p.answer(away)
+			c.begin(t)
 			shown := record(t, options{
-				"artifact": "cargomedia/app", "retry_timeout": "50ms", "version": "2.0.0", "channels": "staging", "expect": "x.app", "architecture": "i386",
-				"metadata": decoded{"note": "it's \"$HOME\"\nand more"},
-			}, core("x", "app"), c.product)
+				"artifact": "cargomedia/app", "retry_timeout": "50ms", "version": "2.0.0", "channels": "staging", "metadata": decoded{"note": "it's \"$HOME\"\nand %s \\n more"},
+			}, core("x", "app"), a)
+			p.answer(nil)
 			command := printed(t, shown)
-			p.mu.Lock()
-			p.refuse = nil
-			p.mu.Unlock()
-			inShell(t, bin, command, "ALMANAC_TOKEN="+token)
-			if got := recorded(t, s); got != c.want {
-				t.Errorf("recorded: got %q, want %q", got, c.want)
+			inShell(t, bin, command+" && "+command, "ALMANAC_TOKEN="+token)
+			if got := recorded(t, s); got != "archive | | x-y.txt" {
+				t.Errorf("recorded: got %q", got)
 			}
-			v, err := s.Client(t, s.AdminToken).Version(t.Context(), "cargomedia/app", "staging")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if v.Version != "2.0.0" || v.Fingerprint != "11111111-2222-3333-4444-555555555555" || v.Builds[0].Component != "x.app" || v.Builds[0].Metadata["note"] != "it's \"$HOME\"\nand more" {
+			v := version(t, s, "cargomedia/app", "staging")
+			if v.Number != 1 || v.Version != "2.0.0" || v.Builds[0].Metadata["note"] != "it's \"$HOME\"\nand %s \\n more" {
 				t.Errorf("got %+v", v)
 			}
 		})

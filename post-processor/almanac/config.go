@@ -62,6 +62,21 @@ type Config struct {
 	// or `5m`. Defaults to `2m`, as does `0s`. When it has passed, and an upload got no further meanwhile, the
 	// build is kept and not recorded. One call, or one pause of an upload, may take a minute more.
 	RetryTimeout time.Duration `mapstructure:"retry_timeout"`
+	// What to do when the build cannot be recorded: `keep` it and leave a publish file that records it
+	// later, or `fail`, with which Packer destroys what was built. Defaults to `keep`; see
+	// [below](#when-the-registry-does-not-answer).
+	OnRegistryError string `mapstructure:"on_registry_error"`
+	// Whether to read each AMI back from EC2 before it is recorded; see [below](#aws_verify). Defaults to
+	// `false`.
+	AWSVerify bool `mapstructure:"aws_verify"`
+	// How long `aws_verify` waits for AMIs that are still pending, such as `5m`. Defaults to `10m`, as does
+	// `0s`.
+	AWSVerifyTimeout time.Duration `mapstructure:"aws_verify_timeout"`
+	// Bills of materials to store with the build, such as `["sbom.cdx.json"]`: CycloneDX or SPDX. Paths
+	// begin at the directory that Packer runs in. They are read, and checked, when the build is done.
+	SBOM []string `mapstructure:"sbom"`
+	// Other documents to store with the build, such as `["scan.txt"]`, as for `sbom`.
+	Attach []string `mapstructure:"attach"`
 	// A block that writes a Terraform file once the version is complete; see [below](#terraform).
 	Terraform *TerraformConfig `mapstructure:"terraform"`
 }

@@ -32,6 +32,11 @@ type FlatConfig struct {
 	Architecture        *string              `mapstructure:"architecture" cty:"architecture" hcl:"architecture"`
 	Fingerprint         *string              `mapstructure:"fingerprint" cty:"fingerprint" hcl:"fingerprint"`
 	RetryTimeout        *string              `mapstructure:"retry_timeout" cty:"retry_timeout" hcl:"retry_timeout"`
+	OnRegistryError     *string              `mapstructure:"on_registry_error" cty:"on_registry_error" hcl:"on_registry_error"`
+	AWSVerify           *bool                `mapstructure:"aws_verify" cty:"aws_verify" hcl:"aws_verify"`
+	AWSVerifyTimeout    *string              `mapstructure:"aws_verify_timeout" cty:"aws_verify_timeout" hcl:"aws_verify_timeout"`
+	SBOM                []string             `mapstructure:"sbom" cty:"sbom" hcl:"sbom"`
+	Attach              []string             `mapstructure:"attach" cty:"attach" hcl:"attach"`
 	Terraform           *FlatTerraformConfig `mapstructure:"terraform" cty:"terraform" hcl:"terraform"`
 }
 
@@ -69,6 +74,11 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"architecture":               &hcldec.AttrSpec{Name: "architecture", Type: cty.String, Required: false},
 		"fingerprint":                &hcldec.AttrSpec{Name: "fingerprint", Type: cty.String, Required: false},
 		"retry_timeout":              &hcldec.AttrSpec{Name: "retry_timeout", Type: cty.String, Required: false},
+		"on_registry_error":          &hcldec.AttrSpec{Name: "on_registry_error", Type: cty.String, Required: false},
+		"aws_verify":                 &hcldec.AttrSpec{Name: "aws_verify", Type: cty.Bool, Required: false},
+		"aws_verify_timeout":         &hcldec.AttrSpec{Name: "aws_verify_timeout", Type: cty.String, Required: false},
+		"sbom":                       &hcldec.AttrSpec{Name: "sbom", Type: cty.List(cty.String), Required: false},
+		"attach":                     &hcldec.AttrSpec{Name: "attach", Type: cty.List(cty.String), Required: false},
 		"terraform":                  &hcldec.BlockSpec{TypeName: "terraform", Nested: hcldec.ObjectSpec((*FlatTerraformConfig)(nil).HCL2Spec())},
 	}
 	return s

@@ -6,7 +6,7 @@
 // is one upload per file and one publish call.
 //
 // Two rules shape it. Before a build starts, everything that could go wrong later is checked,
-// against the registry, too, and all of it is reported at once. After a build, nothing is an error any more:
-// Packer destroys an image whose post-processor fails, so what cannot be recorded is said loudly,
-// with the command that records it by hand.
+// against the registry, too, and all of it is reported at once. After a build, hardly anything is an error any more:
+// Packer destroys an image whose post-processor fails, so what cannot be recorded is said loudly and left
+// as a publish file (rescue.go), which one command sends. docs/adr/0005 has the exceptions, and why.
 package almanac

@@ -2,8 +2,6 @@ package almanac_test
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -72,81 +70,6 @@ func (p *proxy) traffic() string {
 	return p.sent.String()
 }
 
-func TestTheRegistrysTroubleCostsNoBuild(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		refuse func(http.ResponseWriter, *http.Request) bool
-		want   []string
-		drop   []string // what the command leaves out
-	}{
-		{"away", func(w http.ResponseWriter, _ *http.Request) bool {
-			w.WriteHeader(http.StatusServiceUnavailable)
-			return true
-		},
-			[]string{"is not available", "it can be run more than once"}, nil},
-		{"no longer allowed", func(w http.ResponseWriter, _ *http.Request) bool {
-			w.Header().Set("Content-Type", "application/problem+json")
-			w.WriteHeader(http.StatusForbidden)
-			fmt.Fprint(w, `{"kind":"forbidden","status":403,"detail":"the token was revoked"}`)
-			return true
-		}, []string{"the token was revoked"}, nil},
-		{"a conflict", func(w http.ResponseWriter, _ *http.Request) bool {
-			w.Header().Set("Content-Type", "application/problem+json")
-			w.WriteHeader(http.StatusConflict)
-			fmt.Fprint(w, `{"kind":"conflict","status":409,"detail":"recorded with other content","fields":[{"field":"build.images","message":"ami-0 is left out"}]}`)
-			return true
-		}, []string{"recorded with other content", "if the template uses one source twice", "It leaves out the fingerprint and the version, and so makes a new version:"},
-			[]string{" --fingerprint 11111111-2222-3333-4444-555555555555", " --version 1.4.0"}},
-		{"a conflict about the version", func(w http.ResponseWriter, _ *http.Request) bool {
-			w.Header().Set("Content-Type", "application/problem+json")
-			w.WriteHeader(http.StatusConflict)
-			fmt.Fprint(w, `{"kind":"conflict","status":409,"detail":"another version","fields":[{"field":"version","message":"is 1.0.0"}]}`)
-			return true
-		}, []string{"version: is 1.0.0\nWhat was built is kept", "It leaves out the version,"}, // no hint: it would be about something else
-			[]string{" --version 1.4.0"}},
-		{"a conflict about what is expected", func(w http.ResponseWriter, _ *http.Request) bool {
-			w.Header().Set("Content-Type", "application/problem+json")
-			w.WriteHeader(http.StatusConflict)
-			fmt.Fprint(w, `{"kind":"conflict","status":409,"detail":"expects another","fields":[{"field":"version","message":"is 1.0.0"},{"field":"expect","message":"is x.b"}]}`)
-			return true
-		}, []string{"It leaves out the version and expect,"}, []string{" --version 1.4.0", " --expect amazon-ebs.app"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := servertest.New(t)
-			environment(t, s, s.Token(t, "packer", "promote"))
-			p := newProxy(t, s)
-			pp := new(almanac.PostProcessor)
-			if err := pp.Configure(options{
-				"artifact": "cargomedia/app", "metadata": decoded{"quote": "it's $HOME"}, "channels": "staging", "expect": "amazon-ebs.app", "version": "1.4.0", "retry_timeout": "100ms",
-			}, core("amazon-ebs", "app")); err != nil {
-				t.Fatal(err)
-			}
-			p.mu.Lock()
-			p.refuse = c.refuse
-			p.mu.Unlock()
-			u, shown := ui()
-			a := ami()
-			got, keep, force, err := pp.PostProcess(t.Context(), u, a)
-			if got != packersdk.Artifact(a) || !keep || !force || err != nil {
-				t.Errorf("got %v, %t, %t, %v; want the input artifact, kept", got, keep, force, err)
-			}
-			command := "almanac publish cargomedia/app --address " + p.URL + " --type amazon.image --fingerprint 11111111-2222-3333-4444-555555555555" +
-				" --component amazon-ebs.app --image aws/eu-west-1/ami-1 --metadata 'quote=it'\\''s $HOME' --version 1.4.0 --channel staging --expect amazon-ebs.app\n"
-			for _, left := range c.drop {
-				command = strings.Replace(command, left, "", 1)
-			}
-			for _, want := range append(c.want, "THIS BUILD IS NOT RECORDED", "What was built is kept", command) {
-				if !strings.Contains(shown.String(), want) {
-					t.Errorf("shown:\n%s\nwant %q in it", shown, want)
-				}
-			}
-			if strings.Contains(shown.String(), "alm_") {
-				t.Errorf("the token was shown:\n%s", shown)
-			}
-		})
-	}
-}
-
 // Packer calls Configure again when the image is there: nothing may be an error then.
 func TestTheSecondConfigureIsNeverAnError(t *testing.T) {
 	s := servertest.New(t)
@@ -182,27 +105,6 @@ func TestValuesThatPackerDoesNotFillInAreLeftOut(t *testing.T) {
 	}
 }
 
-func TestAnArtifactThatHangsIsNamed(t *testing.T) {
-	s := servertest.New(t)
-	environment(t, s, s.Token(t, "packer", "publish"))
-	never := make(chan struct{})
-	defer close(never)
-	a := ami()
-	a.state[stateAtlas] = func() { <-never }
-	pp := new(almanac.PostProcessor)
-	almanac.SetStateTimeout(pp, 50*time.Millisecond)
-	if err := pp.Configure(options{"artifact": "cargomedia/app"}, core("amazon-ebs", "app")); err != nil {
-		t.Fatal(err)
-	}
-	u, shown := ui()
-	if _, _, _, err := pp.PostProcess(t.Context(), u, a); err != nil {
-		t.Errorf("got %v, want no error", err)
-	}
-	if !strings.Contains(shown.String(), "its state atlas.artifact.metadata") || !strings.Contains(shown.String(), "hangs") {
-		t.Errorf("shown:\n%s\nwant the key that hangs", shown)
-	}
-}
-
 // A plugin that died answers nothing more, without an error.
 func TestAPluginThatDiedIsNoticed(t *testing.T) {
 	s := servertest.New(t)
@@ -213,50 +115,6 @@ func TestAPluginThatDiedIsNoticed(t *testing.T) {
 	if !strings.Contains(shown, "stopped answering") {
 		t.Errorf("shown:\n%s\nwant that the plugin stopped answering", shown)
 	}
-}
-
-func TestAnInterruptRecordsNothingOrAll(t *testing.T) {
-	s := servertest.New(t)
-	environment(t, s, s.Token(t, "packer", "publish"))
-	p := newProxy(t, s)
-	t.Run("before the call nothing is recorded", func(t *testing.T) {
-		pp := new(almanac.PostProcessor)
-		if err := pp.Configure(options{"artifact": "cargomedia/app"}, core("amazon-ebs", "app")); err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		u, _ := ui()
-		if _, _, _, err := pp.PostProcess(ctx, u, ami()); !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v, want context.Canceled", err)
-		}
-		if got := recorded(t, s); got != "" {
-			t.Errorf("recorded: %s", got)
-		}
-	})
-	t.Run("during the call it is finished", func(t *testing.T) {
-		pp := new(almanac.PostProcessor)
-		if err := pp.Configure(options{"artifact": "cargomedia/app"}, core("amazon-ebs", "app")); err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		p.mu.Lock()
-		p.refuse = func(_ http.ResponseWriter, r *http.Request) bool {
-			if strings.HasSuffix(r.URL.Path, "/publish") {
-				cancel()
-				time.Sleep(100 * time.Millisecond)
-			}
-			return false
-		}
-		p.mu.Unlock()
-		u, shown := ui()
-		if _, keep, _, err := pp.PostProcess(ctx, u, ami()); err != nil || !keep {
-			t.Errorf("got keep %t, error %v; want it kept", keep, err)
-		}
-		if got := recorded(t, s); got == "" || !strings.Contains(shown.String(), "Recorded") {
-			t.Errorf("recorded %q, shown:\n%s\nwant it recorded", got, shown)
-		}
-	})
 }
 
 func TestFilesAreNamedApart(t *testing.T) {

@@ -16,9 +16,10 @@ import (
 // trackedSize is from where on an upload shows a progress bar.
 const trackedSize = 1 << 20
 
-// upload is one file of the artifact on its way into the registry.
+// upload is one file of the artifact, or a document about it, on its way into the registry.
 type upload struct {
 	localfiles.File
+	kind registry.AttachmentKind // of a document; "" for a file of the artifact
 	sent registry.File
 }
 

@@ -55,9 +55,13 @@ func ui() (*packersdk.BasicUi, *bytes.Buffer) {
 	}, &shown
 }
 
-// environment keeps the machine's own settings away from a test.
+// here is the package's directory: tests run elsewhere, because publish files are written where they run.
+var here, _ = os.Getwd()
+
+// environment keeps the machine's own settings away from a test, and its files in a directory.
 func environment(t testing.TB, s *servertest.Server, token string) {
 	t.Helper()
+	t.Chdir(t.TempDir())
 	for name, value := range map[string]string{
 		"ALMANAC_ADDR": s.URL, "ALMANAC_TOKEN": token, "ALMANAC_FINGERPRINT": "", "PACKER_RUN_UUID": "11111111-2222-3333-4444-555555555555",
 	} {

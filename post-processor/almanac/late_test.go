@@ -14,6 +14,7 @@ import (
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/cargomedia/packer-plugin-almanac/internal/publishfile"
 	"github.com/cargomedia/packer-plugin-almanac/internal/servertest"
 	"github.com/cargomedia/packer-plugin-almanac/post-processor/almanac"
 )
@@ -158,8 +159,8 @@ func TestTooMuchMetadataIsLeftOut(t *testing.T) {
 	}
 }
 
-// A command that records a part would make a conflict of the whole.
-func TestNoCommandForAPart(t *testing.T) {
+// A publish file that records a part would make a conflict of the whole.
+func TestNoPublishFileForAPart(t *testing.T) {
 	s := servertest.New(t)
 	environment(t, s, s.Token(t, "packer", "publish"))
 	a := ami()
@@ -170,28 +171,8 @@ func TestNoCommandForAPart(t *testing.T) {
 			t.Errorf("shown:\n%s\nwant %q in it", shown, want)
 		}
 	}
-	if strings.Contains(shown, "almanac publish cargomedia/app") {
-		t.Errorf("a command is shown:\n%s", shown)
-	}
-}
-
-// A conflict that the command could only repeat.
-func TestNoCommandThatCannotSucceed(t *testing.T) {
-	s := servertest.New(t)
-	environment(t, s, s.Token(t, "packer", "publish"))
-	p := newProxy(t, s)
-	p.refuse = func(w http.ResponseWriter, r *http.Request) bool {
-		if !strings.HasSuffix(r.URL.Path, "/publish") {
-			return false
-		}
-		w.Header().Set("Content-Type", "application/problem+json")
-		w.WriteHeader(http.StatusConflict)
-		fmt.Fprint(w, `{"kind":"conflict","status":409,"detail":"the version cannot be chosen; give a version"}`)
-		return true
-	}
-	shown := record(t, options{"artifact": "cargomedia/app"}, core("amazon-ebs", "app"), ami())
-	if want := "once that is mended, `almanac publish` records it:\n\n    aws/eu-west-1/ami-1\n"; !strings.Contains(shown, want) || strings.Contains(shown, "almanac publish cargomedia/app") {
-		t.Errorf("shown:\n%s\nwant %q and no command", shown, want)
+	if paths, err := publishfile.Pending("."); err != nil || len(paths) > 0 || strings.Contains(shown, "--from") {
+		t.Errorf("got the publish files %v, %v; want none; shown:\n%s", paths, err, shown)
 	}
 }
 

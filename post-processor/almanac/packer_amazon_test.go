@@ -13,10 +13,12 @@ import (
 
 	"github.com/cargomedia/packer-plugin-almanac/internal/ec2sim"
 	"github.com/cargomedia/packer-plugin-almanac/internal/packertest"
+	"github.com/cargomedia/packer-plugin-almanac/internal/publishfile"
+	"github.com/cargomedia/packer-plugin-almanac/internal/servertest"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
 
-// amazonTemplate has blanks for the AMI's name and for more of the post-processor's block.
+// amazonTemplate has blanks for the AMI's name, for a post-processor before ours, and for more of our block.
 const amazonTemplate = `
 	packer {
 	  required_plugins {
@@ -53,6 +55,7 @@ const amazonTemplate = `
 	      path = "app.tf"
 	    }
 	    keep_input_artifact = false
+	    %s
 	  }
 	}`
 
@@ -62,7 +65,7 @@ func amazon(t *testing.T, p *packertest.Packer) *ec2sim.Server {
 	sim := ec2sim.New()
 	endpoint := httptest.NewServer(sim)
 	t.Cleanup(endpoint.Close)
-	p.Env = append(p.Env, "AWS_ENDPOINT_URL="+endpoint.URL)
+	p.Env = append(p.Env, "AWS_ENDPOINT_URL="+endpoint.URL, "AWS_ACCESS_KEY_ID=AKIAFAKEFAKEFAKEFAKE", "AWS_SECRET_ACCESS_KEY=fake")
 	return sim
 }
 
@@ -71,7 +74,7 @@ var threeRegions = []string{"ap-southeast-2", "eu-west-1", "us-east-1"}
 func TestPackerRecordsAnAMIOfThreeRegions(t *testing.T) {
 	p, s := connected(t, "promote")
 	sim := amazon(t, p)
-	p.Write(t, "ami.pkr.hcl", fmt.Sprintf(amazonTemplate, "app-1", ""))
+	p.Write(t, "ami.pkr.hcl", fmt.Sprintf(amazonTemplate, "app-1", "", ""))
 	r := build(t, p, "ami.pkr.hcl")
 	v := version(t, s, "cargomedia/app", "staging")
 	if len(v.Builds) != 1 || len(v.Builds[0].Images) != 3 {
@@ -102,34 +105,132 @@ func TestPackerRecordsAnAMIOfThreeRegions(t *testing.T) {
 	}
 }
 
-func TestPackerKeepsTheAMIWhenTheRegistryIsAway(t *testing.T) {
-	p, s := connected(t, "promote")
-	sim := amazon(t, p)
-	// The registry stops when the image is there and not yet recorded: this post-processor waits for that.
-	p.Write(t, "ami.pkr.hcl", fmt.Sprintf(amazonTemplate, "app-2", `
+// whenAway builds an AMI whose registry stops when the image is there and not yet recorded. The template is
+// in a directory of its own. It returns the error of Packer and what it wrote.
+func whenAway(t *testing.T, p *packertest.Packer, s *servertest.Server) (string, error) {
+	t.Helper()
+	p.Write(t, "images/ami.pkr.hcl", fmt.Sprintf(amazonTemplate, "app-2", `
 	  post-processor "shell-local" {
 	    inline = ["touch built; i=0; while [ ! -e stopped ] && [ $i -lt 300 ]; do sleep 0.1; i=$((i+1)); done"]
-	  }`))
-	cmd, output := p.Start(t, "build", "ami.pkr.hcl")
+	  }`, ""))
+	cmd, output := p.Start(t, "build", "images/ami.pkr.hcl")
 	waitFor(t, filepath.Join(p.Dir, "built"))
 	s.Stop(t)
 	p.Write(t, "stopped", "")
-	if err := cmd.Wait(); err != nil {
-		t.Fatalf("packer build: %v\n%s", err, output)
-	}
-	for _, region := range threeRegions {
-		if images := sim.Images(region); len(images) != 1 {
-			t.Errorf("%s: got %d images, want the one that was built", region, len(images))
-		}
-	}
-	wantText(t, output.String(), "THIS BUILD IS NOT RECORDED", "does not answer", "almanac publish cargomedia/app --address "+s.URL+" --type amazon.image --fingerprint",
-		"--component amazon-ebs.app", "--image aws/eu-west-1/"+sim.Images("eu-west-1")[0].ID, "--metadata base=debian-12-", "--channel staging")
+	err := cmd.Wait()
 	if strings.Contains(output.String(), "alm_") {
 		t.Errorf("the token is in the output:\n%s", output)
 	}
-	if regexp.MustCompile(`(?i)errored after`).MatchString(output.String()) {
+	return output.String(), err
+}
+
+func TestPackerKeepsTheAMIWhenTheRegistryIsAway(t *testing.T) {
+	p, s := connected(t, "promote")
+	sim := amazon(t, p)
+	output, err := whenAway(t, p, s)
+	if err != nil {
+		t.Fatalf("packer build: %v\n%s", err, output)
+	}
+	if regexp.MustCompile(`(?i)errored after`).MatchString(output) {
 		t.Errorf("the build failed:\n%s", output)
 	}
+	paths, err := publishfile.Pending(filepath.Join(p.Dir, "images"))
+	if err != nil || len(paths) != 1 {
+		t.Fatalf("got the publish files %v, %v; want one beside the template\n%s", paths, err, output)
+	}
+	wantText(t, output, "THIS BUILD IS NOT RECORDED", "does not answer", "almanac publish --from "+paths[0]+" --address "+s.URL, "almanac publish --pending "+filepath.Dir(paths[0]))
+	f, err := publishfile.Read(paths[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := servertest.New(t)
+	for range 2 {
+		if _, err := f.Send(t.Context(), later.Client(t, later.AdminToken), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	v := version(t, later, "cargomedia/app", "staging")
+	if v.Number != 1 || len(v.Builds) != 1 || !strings.HasPrefix(v.Builds[0].Metadata["base"], "debian-12-") || v.Builds[0].Provenance["template_sha256"] == "" {
+		t.Errorf("got %+v, want the one build", v)
+	}
+	for i, region := range threeRegions {
+		images := sim.Images(region)
+		if len(images) != 1 || v.Builds[0].Images[i].ID != images[0].ID {
+			t.Errorf("%s: got %d images, want the one that was built, recorded", region, len(images))
+		}
+	}
+}
+
+func TestPackerDestroysTheAMIWhenItIsToFail(t *testing.T) {
+	p, s := connected(t, "promote")
+	sim := amazon(t, p)
+	between := newProxy(t, s)
+	between.answer(away)
+	p.Env = append(p.Env, "ALMANAC_ADDR="+between.URL)
+	p.Write(t, "ami.pkr.hcl", fmt.Sprintf(amazonTemplate, "app-4", "", `on_registry_error = "fail"`))
+	r := p.Run(t, "build", "ami.pkr.hcl")
+	if r.Code != 1 {
+		t.Errorf("got the exit code %d, want 1\n%s", r.Code, r.Output)
+	}
+	wantText(t, r.Output, "the build is not recorded in the registry", "AMIs are deregistered and their snapshots deleted", "The registry may have recorded it")
+	for _, region := range threeRegions {
+		if images := sim.Images(region); len(images) != 0 {
+			t.Errorf("%s: got %d images, want that Packer destroyed the one that was built\n%s", region, len(images), r.Output)
+		}
+	}
+	if paths, err := publishfile.Pending(p.Dir); err != nil || len(paths) > 0 {
+		t.Errorf("got the publish files %v, %v; want none", paths, err)
+	}
+}
+
+func TestPackerReadsTheAMIsBack(t *testing.T) {
+	const block = `
+	    aws_verify         = true
+	    aws_verify_timeout = "1m"
+	    sbom               = ["sbom.cdx.json"]`
+	t.Run("and records what EC2 says of them", func(t *testing.T) {
+		p, s := connected(t, "promote")
+		sim := amazon(t, p)
+		if err := sim.Inject(ec2sim.Fault{Client: "almanac", Region: "eu-west-1", State: "pending", Count: 1}); err != nil {
+			t.Fatal(err)
+		}
+		p.Write(t, "sbom.cdx.json", cycloneDX)
+		p.Write(t, "ami.pkr.hcl", fmt.Sprintf(amazonTemplate, "app-5", "", block))
+		r := build(t, p, "ami.pkr.hcl")
+		wantText(t, r.Output, "Reading 3 AMIs back from EC2", ", available")
+		b := version(t, s, "cargomedia/app", "staging").Builds[0]
+		for _, i := range b.Images {
+			if i.Verification == nil || i.Verification.Status != registry.ImageAvailable || i.Verification.Attributes["name"] != "app-5" || i.Verification.Attributes["owner_id"] != ec2sim.AccountID {
+				t.Errorf("%s: got %+v, want what EC2 says of it", i.Region, i.Verification)
+			}
+		}
+		if len(b.Attachments) != 1 || b.Attachments[0].Format != "CycloneDX 1.6" {
+			t.Errorf("got the attachments %+v, want the SBOM", b.Attachments)
+		}
+	})
+	t.Run("and fails when one is missing", func(t *testing.T) {
+		p, s := connected(t, "promote")
+		sim := amazon(t, p)
+		if err := sim.Inject(ec2sim.Fault{Client: "almanac", Region: "eu-west-1", Missing: true}); err != nil {
+			t.Fatal(err)
+		}
+		p.Write(t, "sbom.cdx.json", cycloneDX)
+		p.Write(t, "ami.pkr.hcl", fmt.Sprintf(amazonTemplate, "app-6", "", block))
+		r := p.Run(t, "build", "ami.pkr.hcl")
+		if r.Code != 1 {
+			t.Errorf("got the exit code %d, want 1\n%s", r.Code, r.Output)
+		}
+		wantText(t, r.Output, "in eu-west-1 is missing", "Packer now destroys what was built")
+		v := version(t, s, "cargomedia/app", "1")
+		if v.Status != registry.StatusFailed || len(v.Builds) != 1 {
+			t.Errorf("got %+v, want that it failed", v)
+		}
+		for _, region := range threeRegions {
+			if images := sim.Images(region); len(images) != 0 {
+				t.Errorf("%s: got %d images, want that Packer destroyed them", region, len(images))
+			}
+		}
+	})
 }
 
 // Packer destroys what an interrupted build made, unless a post-processor ended well. It may start one
@@ -162,7 +263,7 @@ func TestPackerInterrupted(t *testing.T) {
 				return false
 			}
 			p.Env = append(p.Env, "ALMANAC_ADDR="+between.URL)
-			p.Write(t, "ami.pkr.hcl", fmt.Sprintf(amazonTemplate, "app-3", c.before))
+			p.Write(t, "ami.pkr.hcl", fmt.Sprintf(amazonTemplate, "app-3", c.before, ""))
 			cmd, output := p.Start(t, "build", "ami.pkr.hcl")
 			waitFor(t, reached)
 			packertest.Interrupt(t, cmd)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,9 @@ func TestPackerRecordsAFile(t *testing.T) {
 	}
 	if diff := cmp.Diff(registry.Metadata{"git": "4f2a1c9", "source": "app"}, got.Metadata); diff != "" {
 		t.Errorf("metadata (-want +got):\n%s", diff)
+	}
+	if got.Provenance["template_path"] != "file.pkr.hcl" || len(got.Provenance["template_sha256"]) != 64 || got.Provenance["host_os"] != runtime.GOOS {
+		t.Errorf("provenance: got %v, want the template and the host", got.Provenance)
 	}
 	if got.Provenance["packer_version"] != "1.15.0" || got.Provenance["builder_id"] != "packer.file" || got.Provenance["packer_run_uuid"] != v.Fingerprint {
 		t.Errorf("provenance: got %v", got.Provenance)
@@ -238,16 +242,16 @@ func TestPackerFillsInAJSONTemplate(t *testing.T) {
 			{"type": "shell-local", "inline": ["echo built > {{build_name}}.txt"]},
 			{"type": "artifice", "files": ["{{build_name}}.txt"]},
 			{"type": "almanac", "artifact": "cargomedia/{{user `+"`app`"+`}}", "artifact_type": "application.archive",
-			 "metadata": {"name": "{{.BuildName}}"}, "channels": [], "files": "true"}
+			 "metadata": {"name": "{{.BuildName}}"}, "channels": [], "files": "true", "attach": ["{{build_name}}.txt"], "on_registry_error": "keep", "aws_verify": "false"}
 		]]
 	}`)
 	build(t, p, "app.json")
 	v := version(t, s, "cargomedia/site", "1")
 	var got []string
 	for _, b := range v.Builds {
-		got = append(got, fmt.Sprint(b.Component, " ", b.Type, " ", b.Files[0].Name, " ", b.Metadata["name"]))
+		got = append(got, fmt.Sprint(b.Component, " ", b.Type, " ", b.Files[0].Name, " ", b.Metadata["name"], " ", len(b.Attachments), " ", b.Provenance["template_path"]))
 	}
-	want := []string{"null archive null.txt null", "null.other archive other.txt other"}
+	want := []string{"null archive null.txt null 1 app.json", "null.other archive other.txt other 1 app.json"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("builds (-want +got):\n%s", diff)
 	}

@@ -18,13 +18,22 @@ import (
 type PostProcessor struct {
 	raws []any // as Packer handed them over last
 	// started is set when the configuration was accepted, which is before the build starts.
-	started bool
-	// before are the names of the configuration as it was accepted.
-	before []string
+	started  bool
+	accepted accepted
+	origin   func() origin
 	// stateTimeout bounds each look at the artifact; 0 is the default. Tests shorten it.
 	stateTimeout time.Duration
 	// answerTime is how long the registry may take for one answer; 0 is the default. Tests shorten it.
 	answerTime time.Duration
+	// newVerifier is what aws_verify looks with; nil is EC2. Tests replace it.
+	newVerifier newVerifier
+}
+
+// accepted is what counts of a configuration as it was found good before the build.
+type accepted struct {
+	names           []string
+	metadata        map[string]string
+	onRegistryError string
 }
 
 var _ packersdk.PostProcessor = new(PostProcessor)
@@ -49,40 +58,70 @@ func (p *PostProcessor) Configure(raws ...any) error {
 	if err := c.joined(); err != nil {
 		return err
 	}
-	p.started, p.before = true, c.names()
+	p.started, p.origin = true, c.findOrigin(p.raws)
+	p.accepted = accepted{names: c.names(), metadata: c.Metadata, onRegistryError: c.OnRegistryError}
 	return nil
 }
 
 // PostProcess records the artifact and hands it on unchanged, to be kept whatever the template says
-// of keep_input_artifact: what was just recorded must not be destroyed. It fails only when Packer was
-// interrupted and nothing was sent to be recorded.
+// of keep_input_artifact: what was just recorded must not be destroyed. An error makes Packer destroy the
+// artifact, so there are three alone: Packer was interrupted and nothing was sent to be recorded; an AMI
+// is not what aws_verify asks for; the build is not recorded and on_registry_error is fail.
 func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, artifact packersdk.Artifact) (packersdk.Artifact, bool, bool, error) {
-	r := recording{ui: filtered{ui}, raws: p.raws, before: p.before, stateTimeout: p.stateTimeout, answerTime: p.answerTime}
-	err := r.safely(ctx, artifact)
-	switch {
-	case err == nil:
-	case errors.Is(err, errNothing):
-		r.ui.say("Nothing to record: %v", err)
-	case ctx.Err() != nil && !r.sent:
-		return nil, false, false, fmt.Errorf("interrupted; the build is not recorded: %w", ctx.Err())
-	case r.receipt.Number > 0:
-		r.ui.fail("The build is recorded, but what was to follow failed: %v", err)
-	default:
-		log.Print("[ERROR] " + packersdk.LogSecretFilter.FilterString(fmt.Sprint("not recorded: ", err)))
-		r.ui.fail("%s", r.notRecorded(err))
+	r := recording{
+		ui: filtered{ui}, raws: p.raws, accepted: p.accepted, stateTimeout: p.stateTimeout, answerTime: p.answerTime, newVerifier: p.newVerifier,
+	}
+	if r.newVerifier == nil {
+		r.newVerifier = newAWSVerifier
+	}
+	if p.origin != nil {
+		r.origin = p.origin()
+	}
+	if err := r.outcome(ctx, safely(func() error { return r.run(ctx, artifact) })); err != nil {
+		return nil, false, false, err
 	}
 	return artifact, true, true, nil
 }
 
-// safely runs the recording. A defect of this plugin must not cost the image either.
-func (r *recording) safely(ctx context.Context, artifact packersdk.Artifact) (err error) {
+// outcome tells what became of the recording that ended with err, and returns what the build fails with.
+func (r *recording) outcome(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+	case errors.Is(err, errNothing):
+		r.ui.say("Nothing to record: %v", err)
+		return nil
+	case r.interrupted(ctx):
+		return fmt.Errorf("interrupted; the build is not recorded: %w", ctx.Err())
+	case r.receipt.Number > 0:
+		r.ui.fail("The build is recorded, but what was to follow failed: %v", err)
+	case r.accepted.onRegistryError == onErrorFail:
+		return errors.New(r.refusal(err))
+	default:
+		log.Print("[ERROR] " + r.masked(fmt.Sprint("not recorded: ", err)))
+		kept := r.rescue(ctx, err)
+		if kept.empty() && r.interrupted(ctx) {
+			return fmt.Errorf("interrupted; the build is not recorded: %w", ctx.Err())
+		}
+		r.ui.fail("%s", r.notRecorded(err, kept))
+	}
+	if unusable := r.unusable(); unusable != nil {
+		return errors.New(r.failure(unusable))
+	}
+	return nil
+}
+
+// interrupted says whether Packer was told to stop when nothing was recorded yet for sure.
+func (r *recording) interrupted(ctx context.Context) bool { return ctx.Err() != nil && !r.sent }
+
+// safely runs a part of the recording. A defect of this plugin must not cost the image either.
+func safely(part func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			log.Print("[ERROR] " + packersdk.LogSecretFilter.FilterString(string(debug.Stack())))
 			err = fmt.Errorf("the post-processor has a defect; please report it with the log of PACKER_LOG=1: %v", p)
 		}
 	}()
-	return r.run(ctx, artifact)
+	return part()
 }
 
 // filtered writes to Packer's user interface and keeps the token out.

@@ -18,7 +18,7 @@ const preflightTime = 10 * time.Second
 // preflight asks the registry whether the build can be recorded when it is done, and adds what stands
 // in the way to the mistakes.
 func (p *prepared) preflight() {
-	c, err := p.client(client.Options{RetryMax: 3, RetryWaitMin: 200 * time.Millisecond, RetryWaitMax: time.Second})
+	c, err := p.client(client.Options{RetryMax: 3, RetryWaitMin: 200 * time.Millisecond, RetryWaitMax: time.Second, RetryAfterMax: preflightTime})
 	if err != nil {
 		p.refused(err)
 		return
@@ -46,10 +46,12 @@ func (p *prepared) preflight() {
 // client returns a client of the registry with the given patience.
 func (p *prepared) client(o client.Options) (*client.Client, error) {
 	o.Address, o.Token = p.Address, p.Token
-	o.UserAgent = "packer-plugin-almanac/" + version.String()
+	o.UserAgent = userAgent()
 	o.Log = func(format string, args ...any) { log.Printf("[DEBUG] registry: "+format, args...) }
 	return client.New(o)
 }
+
+func userAgent() string { return "packer-plugin-almanac/" + version.String() }
 
 // refused files an answer of the registry, or the lack of one, under the field that is to be changed.
 func (p *prepared) refused(err error) {

@@ -17,7 +17,16 @@ import (
 	"github.com/cargomedia/packer-plugin-almanac/registry/client"
 )
 
-const defaultRetryTimeout = 2 * time.Minute
+const (
+	defaultRetryTimeout  = 2 * time.Minute
+	defaultVerifyTimeout = 10 * time.Minute
+)
+
+// The values of on_registry_error.
+const (
+	onErrorKeep = "keep"
+	onErrorFail = "fail"
+)
 
 // unknownValue is what Packer puts in the place of a value that only a build has.
 const unknownValue = "<unknown>"
@@ -42,14 +51,14 @@ type prepared struct {
 // built is what is known once there is a build.
 type built struct {
 	generated map[string]any
-	// before are the names that the configuration had before. What is among them is none of the build's
+	// accepted are the names that the configuration had before. What is among them is none of the build's
 	// secrets, even where it looks like one: a password such as "vagrant".
-	before []string
+	accepted []string
 }
 
-// names are the texts by which a build is recorded.
+// names are the texts by which a build, and what belongs to it, is recorded.
 func (p *prepared) names() []string {
-	return slices.Concat([]string{p.Artifact, p.Version, p.component, p.Fingerprint, p.Architecture}, p.Channels, p.Expect)
+	return slices.Concat([]string{p.Artifact, p.Version, p.component, p.Fingerprint, p.Architecture}, p.Channels, p.Expect, p.SBOM, p.Attach)
 }
 
 // fail records a mistake: what is wrong with a field, and what would be right.
@@ -96,11 +105,13 @@ func prepare(raws []any, b *built) prepared {
 	p.checkNames(final)
 	p.checkLists(final)
 	p.checkChoices()
+	p.checkVerification()
 	if !final {
 		// Once there is a build, bad metadata is left out and a file that cannot be written is not: the
-		// build is recorded all the same.
+		// build is recorded all the same. Documents are looked at as files then.
 		p.checkMetadata()
 		p.checkTerraform()
+		p.checkDocuments()
 	}
 	return p
 }
@@ -111,6 +122,8 @@ func (p *prepared) defaults(hcl2 bool) {
 	packersdk.LogSecretFilter.Set(p.Token)
 	p.Fingerprint = cmp.Or(p.Fingerprint, os.Getenv("ALMANAC_FINGERPRINT"), os.Getenv("PACKER_RUN_UUID"))
 	p.RetryTimeout = cmp.Or(p.RetryTimeout, defaultRetryTimeout)
+	p.OnRegistryError = cmp.Or(p.OnRegistryError, onErrorKeep)
+	p.AWSVerifyTimeout = cmp.Or(p.AWSVerifyTimeout, defaultVerifyTimeout)
 	p.component = p.Component
 	if p.component == "" {
 		p.component = p.PackerBuilderType + "." + p.PackerBuildName
@@ -128,7 +141,7 @@ func (p *prepared) known(field, value string, final bool) bool {
 		p.fail(field, "holds the value of the sensitive variable %q; it can be read by everybody who may read the artifact, so choose another", name)
 		return false
 	}
-	if final && !slices.Contains(p.built.before, value) {
+	if final && !slices.Contains(p.built.accepted, value) {
 		if name := secretOf(p.built.generated, value); name != "" {
 			p.fail(field, "holds the build's %s; it can be read by everybody who may read the artifact, so choose another", name)
 			return false
@@ -217,27 +230,6 @@ func (p *prepared) checkMetadata() {
 	}
 }
 
-// sensitive returns the name of a sensitive variable or setting whose value is in text, or "". Packer tells
-// plugins which variables are sensitive for JSON templates only.
-func (p *prepared) sensitive(text string) string {
-	if holdsSecret(text, p.Token) {
-		return "token"
-	}
-	for _, name := range p.PackerSensitiveVars {
-		if holdsSecret(text, p.PackerUserVars[name]) {
-			return name
-		}
-	}
-	return ""
-}
-
-// holdsSecret says whether a secret is all of a text or, unless it is so short that it is found by
-// chance, a part of it.
-func holdsSecret(text, secret string) bool {
-	const shortest = 6
-	return secret != "" && (text == secret || len(secret) >= shortest && strings.Contains(text, secret))
-}
-
 func (p *prepared) checkChoices() {
 	typ := cmp.Or(p.Type, p.ArtifactType)
 	if p.Type != "" && p.ArtifactType != "" && p.Type != p.ArtifactType {
@@ -253,6 +245,10 @@ func (p *prepared) checkChoices() {
 	}
 	if p.RetryTimeout < 0 {
 		p.fail("retry_timeout", "is %s; it must be a duration such as 30s or 5m", p.RetryTimeout)
+	}
+	if p.OnRegistryError != onErrorKeep && p.OnRegistryError != onErrorFail {
+		p.fail("on_registry_error", "is %q; it must be %q, which keeps the build and leaves a publish file, or %q, with which Packer destroys what was built",
+			p.OnRegistryError, onErrorKeep, onErrorFail)
 	}
 }
 

@@ -1,10 +1,16 @@
 package almanac
 
 import (
+	"context"
 	"fmt"
+	"log"
+	"maps"
 	"os"
-	"strings"
 
+	"github.com/hashicorp/packer-plugin-sdk/template/config"
+
+	"github.com/cargomedia/packer-plugin-almanac/internal/localfiles"
+	"github.com/cargomedia/packer-plugin-almanac/internal/provenance"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/version"
 )
@@ -25,23 +31,63 @@ var recordedValues = map[string]string{
 	"Digest":                "digest",
 }
 
-// secretValues are the values of generated_data that must not be recorded even where a template asks
-// for them.
-var secretValues = []string{"Password", "WinRMPassword", "SSHPrivateKey", "SSHPrivateKeyFile"}
+// origin is what was found out about a build when it began: what it is made from can change meanwhile.
+type origin struct {
+	template string // absolute path of a file or directory; "" if it is not known
+	values   registry.Metadata
+}
 
-// secretOf returns the name of a secret of the build that a text holds, or "".
-func secretOf(generated map[string]any, text string) string {
-	for _, name := range secretValues {
-		if secret, ok := generated[name].(string); ok && holdsSecret(text, strings.TrimSpace(secret)) {
-			return name
+// findOrigin looks for the origin while the build goes on. The function that it returns waits for the
+// end of that, which takes no longer than provenance.DefaultTimeout and a little.
+func (p *prepared) findOrigin(raws []any) func() origin {
+	var o origin
+	done := make(chan struct{})
+	dir, _ := os.Getwd() // "" is the working directory, too
+	go func() {
+		defer close(done)
+		err := safely(func() error {
+			ctx := context.Background()
+			o.template = templateOf(ctx, raws)
+			o.values = provenance.Collect(ctx, provenance.Source{
+				Dir: dir, Template: o.template, Log: debugf,
+				Secret: func(value string) bool { return p.sensitive(value) != "" },
+			})
+			return nil
+		})
+		if err != nil {
+			log.Printf("[WARN] how the build came to be is not known: %v", err)
+		}
+	}()
+	return func() origin { <-done; return o }
+}
+
+func debugf(format string, args ...any) { log.Printf("[DEBUG] "+format, args...) }
+
+// templateOf is the template's path as Packer gives it, for JSON templates, or as its command line does.
+func templateOf(ctx context.Context, raws []any) string {
+	if c, err := config.DetectContext(raws...); err == nil && c.TemplatePath != "" {
+		path := localfiles.Absolute(c.TemplatePath)
+		if _, err := os.Stat(path); err == nil {
+			return path
 		}
 	}
-	return ""
+	return provenance.PackerTemplate(ctx)
 }
 
 // provenance says how the build came to be.
 func (r *recording) provenance() registry.Metadata {
-	values := map[string]string{
+	values := map[string]string{}
+	maps.Copy(values, r.origin.values)
+	maps.Copy(values, r.ownProvenance())
+	for from, value := range usableValues(r.product.generated) {
+		values[recordedValues[from]] = value
+	}
+	return r.recordable("provenance", values)
+}
+
+// ownProvenance is what Packer and the builder say.
+func (r *recording) ownProvenance() map[string]string {
+	return map[string]string{
 		"packer_version":  r.config.PackerCoreVersion,
 		"packer_run_uuid": os.Getenv("PACKER_RUN_UUID"),
 		"plugin_version":  version.String(),
@@ -50,10 +96,6 @@ func (r *recording) provenance() registry.Metadata {
 		"build_name":      r.config.PackerBuildName,
 		"artifact_id":     r.product.id,
 	}
-	for from, value := range usableValues(r.product.generated) {
-		values[recordedValues[from]] = value
-	}
-	return r.recordable("provenance", values)
 }
 
 // usableValues are those of a build that may be recorded, as text.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
+	"slices"
 	"time"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -28,34 +30,28 @@ const grace = 10 * time.Second
 type recording struct {
 	ui           filtered
 	raws         []any
-	before       []string // see [built]
+	accepted     accepted
+	origin       origin
 	stateTimeout time.Duration
 	answerTime   time.Duration
+	newVerifier  newVerifier
 
-	config    prepared
-	product   product
+	config  prepared
+	product product
+	// unread is set when the product is not all that there is to know of it.
+	unread    *unreadError
 	build     registry.Build
 	uploads   []upload
-	described bool // build and uploads are all that there is to record
-	sent      bool // the publish call was begun: from here on the build may be recorded
+	left      []string // the paths of documents that cannot be recorded
+	described bool     // build and uploads are all that there is to record, or all that is known of it
+	sent      bool     // the publish call was begun: from here on the build may be recorded
 	receipt   registry.Receipt
 }
 
 // run records the artifact. The Terraform file comes after that, and its trouble is told here: the
 // build is recorded all the same.
 func (r *recording) run(ctx context.Context, a packersdk.Artifact) error {
-	var err error
-	r.product, err = readProduct(ctx, a, r.stateTimeout)
-	// Configuration and images are read either way: the report of a failure needs them.
-	r.configure()
-	box := r.identify()
-	if err != nil {
-		return err
-	}
-	if err := r.config.joined(); err != nil {
-		return fmt.Errorf("the configuration has a mistake that shows only now that the build is done: %w", err)
-	}
-	if err := r.describe(box); err != nil {
+	if err := r.look(ctx, a); err != nil {
 		return err
 	}
 	c, err := r.config.client(patience(r.config.RetryTimeout))
@@ -75,10 +71,58 @@ func (r *recording) run(ctx context.Context, a packersdk.Artifact) error {
 	return nil
 }
 
+// look finds out all that is to be recorded.
+func (r *recording) look(ctx context.Context, a packersdk.Artifact) error {
+	var err error
+	r.product, err = readProduct(ctx, a, r.stateTimeout)
+	r.unread, _ = errors.AsType[*unreadError](err)
+	// Configuration and images are read either way: the report of a failure needs them.
+	r.configure()
+	box := r.identify()
+	if r.unread != nil {
+		if ctx.Err() == nil {
+			r.describeRest(box)
+		}
+		return err
+	}
+	if err := r.config.joined(); err != nil {
+		return fmt.Errorf("the configuration has a mistake that shows only now that the build is done: %w", err)
+	}
+	if err := r.describe(box); err != nil {
+		return err
+	}
+	// What is wrong with documents is told after the images were looked at: that may be wrong, too.
+	documents := r.readDocuments()
+	if err := r.verify(ctx); err != nil {
+		return err
+	}
+	return documents
+}
+
+// describeRest describes what is known of an artifact that could not be read to its end, for a publish
+// file. A name that the build filled in may hold a secret that nobody can recognize now.
+func (r *recording) describeRest(box foundBox) {
+	for _, name := range r.config.names() {
+		if !slices.Contains(r.accepted.names, name) {
+			return
+		}
+	}
+	if r.config.joined() != nil {
+		return
+	}
+	if err := r.describe(box); err != nil {
+		log.Printf("[WARN] what is known of the artifact does not suffice: %v", err)
+		return
+	}
+	if err := r.readDocuments(); err != nil {
+		r.ui.fail("%s", r.masked(err.Error()))
+	}
+}
+
 // configure reads the configuration with the values of the build. Where these make metadata that cannot be
 // read, it goes without.
 func (r *recording) configure() {
-	b := &built{generated: r.product.generated, before: r.before}
+	b := &built{generated: r.product.generated, accepted: r.accepted.names}
 	if b.generated == nil {
 		b.generated = map[string]any{}
 	}
@@ -96,9 +140,10 @@ func (r *recording) limit() time.Duration {
 	return r.config.RetryTimeout + cmp.Or(r.answerTime, defaultAnswerTime)
 }
 
-// patience spreads retries over a time: the pauses double from half a second to 15 seconds.
+// patience spreads retries over a time: the pauses double from half a second to 15 seconds, unless the
+// registry asks for another within that time.
 func patience(total time.Duration) client.Options {
-	o := client.Options{RetryWaitMin: 500 * time.Millisecond, RetryWaitMax: 15 * time.Second}
+	o := client.Options{RetryWaitMin: 500 * time.Millisecond, RetryWaitMax: 15 * time.Second, RetryAfterMax: total}
 	pause, waited := o.RetryWaitMin, time.Duration(0)
 	for waited < total {
 		o.RetryMax++
@@ -131,7 +176,11 @@ func (r *recording) publication() registry.Publication {
 		Expect: r.config.Expect, Channels: r.config.Channels, Build: r.build,
 	}
 	for _, u := range r.uploads {
-		pub.Build.Files = append(pub.Build.Files, u.sent)
+		if u.kind == "" {
+			pub.Build.Files = append(pub.Build.Files, u.sent)
+		} else {
+			pub.Build.Attachments = append(pub.Build.Attachments, registry.Attachment{File: u.sent, Kind: u.kind})
+		}
 	}
 	return pub
 }

@@ -3,12 +3,12 @@ package almanac
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
-	"github.com/cargomedia/packer-plugin-almanac/internal/localfiles"
+	"github.com/cargomedia/packer-plugin-almanac/internal/publishfile"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/registry/client"
 	"github.com/cargomedia/packer-plugin-almanac/terraform/emit"
@@ -23,10 +23,14 @@ func (r *recording) say() {
 		if place == "" {
 			place = image.Provider
 		}
-		r.ui.say("  %s: %s", place, image.ID)
+		r.ui.say("  %s: %s%s", place, image.ID, finding(image.Verification))
 	}
 	for _, u := range r.uploads {
-		r.ui.say("  %s: %d bytes, sha256 %s", u.sent.Name, u.sent.Size, u.sent.SHA256)
+		kind := ""
+		if u.kind != "" {
+			kind = ", attached as " + string(u.kind)
+		}
+		r.ui.say("  %s: %d bytes, sha256 %s%s", u.sent.Name, u.sent.Size, u.sent.SHA256, kind)
 	}
 	for _, c := range rec.Channels {
 		if c.Points {
@@ -35,7 +39,13 @@ func (r *recording) say() {
 			r.ui.say("  channel %s does not point to it: %s", c.Name, c.Note)
 		}
 	}
-	if rec.Status == registry.StatusOpen {
+	if rec.Status == registry.StatusFailed {
+		r.ui.say("  never offered: the version failed")
+	}
+	if r.pending() {
+		r.ui.say("  what is pending is not offered until this finds it available: %s", r.verifyCommand())
+	}
+	if rec.Status == registry.StatusOpen && len(rec.Missing) > 0 {
 		r.ui.say("  not offered yet: the version still expects %s", strings.Join(rec.Missing, ", "))
 		if len(r.config.Expect) > 0 && !slices.Contains(r.config.Expect, rec.Component) {
 			r.ui.say("  expect does not list %s itself: if that is a spelling mistake, the version will stay open", rec.Component)
@@ -43,85 +53,102 @@ func (r *recording) say() {
 	}
 }
 
+// finding says what was found of an image, as the end of a line about it.
+func finding(v *registry.Verification) string {
+	switch {
+	case v == nil:
+		return ""
+	case v.Reason == "":
+		return ", " + string(v.Status)
+	}
+	return fmt.Sprintf(", %s: %s", v.Status, v.Reason)
+}
+
+// pending says whether images are recorded that wait for somebody to look at them again.
+func (r *recording) pending() bool {
+	return r.unusable() == nil && slices.ContainsFunc(r.build.Images, func(i registry.Image) bool {
+		return i.Verification != nil && i.Verification.Status == registry.ImagePending
+	})
+}
+
+func (r *recording) verifyCommand() string {
+	return emit.ShellCommand(r.addressed("almanac", "aws", "verify", string(r.receipt.Artifact), strconv.FormatInt(r.receipt.Number, 10)))
+}
+
+// addressed adds the registry's address to a command, unless it goes there by itself.
+func (r *recording) addressed(words ...string) []string {
+	if r.config.Address != client.DefaultAddress {
+		words = append(words, "--address", r.config.Address)
+	}
+	return words
+}
+
 // notRecorded is the text for a build that is there and is not in the registry: why, and how it gets
 // there.
-func (r *recording) notRecorded(err error) string {
+func (r *recording) notRecorded(err error, kept rescued) string {
 	var b strings.Builder
 	b.WriteString("THIS BUILD IS NOT RECORDED in the registry.\n")
-	fmt.Fprintf(&b, "Why: %v\n", err)
+	fmt.Fprintf(&b, "Why: %s\n", r.masked(err.Error()))
 	if hint := r.hint(err); hint != "" {
 		fmt.Fprintf(&b, "What to do: %s\n", hint)
 	}
-	b.WriteString("What was built is kept")
-	rescue := r.rescue(err)
-	if !r.described || rescue == nil {
-		// A command that records a part would only make a conflict of the whole.
-		r.listProduct(&b)
+	if r.unusable() == nil {
+		b.WriteString("What was built is kept")
+	} else {
+		b.WriteString("What is known of it is kept, and what was built is not")
+	}
+	if kept.empty() {
+		r.listProduct(&b, kept)
 		return b.String()
 	}
-	b.WriteString(". Record it by hand, with a token in the environment variable " + client.EnvToken + rescue.note + ":\n\n    ")
-	b.WriteString(r.command(rescue))
-	b.WriteString("\n")
+	if kept.path != "" {
+		fmt.Fprintf(&b, ". This publish file has what is to be recorded:\n\n    %s\n\n", kept.path)
+	} else {
+		fmt.Fprintf(&b, ". A publish file could not be written: %s\n", r.masked(kept.err.Error()))
+	}
+	for _, note := range kept.notes {
+		fmt.Fprintf(&b, "%s\n", r.masked(note))
+	}
+	fmt.Fprintf(&b, "Record it with this command, with a token in the environment variable %s:\n\n    %s\n\n", client.EnvToken, r.command(kept))
+	b.WriteString("It can be repeated.")
+	if kept.path != "" {
+		fmt.Fprintf(&b, " `%s` sends all publish files that lie there, and a CI can fail on `*%s`.",
+			emit.ShellCommand([]string{"almanac", "publish", "--pending", filepath.Dir(kept.path)}), publishfile.Suffix)
+	}
 	return b.String()
 }
 
+// command is the command line that records the build. It holds no secret: the token comes from the
+// environment.
+func (r *recording) command(kept rescued) string {
+	if kept.path != "" {
+		return emit.ShellCommand(r.addressed("almanac", "publish", "--from", kept.path))
+	}
+	return emit.ShellCommand([]string{"printf", "%s", kept.text}) + " | " + emit.ShellCommand(r.addressed("almanac", "publish", "--from", "-"))
+}
+
 // listProduct ends a sentence with what was built.
-func (r *recording) listProduct(b *strings.Builder) {
+func (r *recording) listProduct(b *strings.Builder, kept rescued) {
 	const most = 20
 	var things []string
 	for _, image := range r.build.Images {
 		things = append(things, image.String())
 	}
 	things = append(things, r.product.files...)
-	if len(things) == 0 {
+	if len(things) > 0 {
+		b.WriteString("; once that is mended, `almanac publish` records it:\n\n")
+	} else {
 		b.WriteString(".")
-		return
 	}
-	b.WriteString("; once that is mended, `almanac publish` records it:\n\n")
 	for _, thing := range things[:min(most, len(things))] {
-		fmt.Fprintf(b, "    %s\n", thing)
+		fmt.Fprintf(b, "    %s\n", r.masked(thing))
 	}
 	if more := len(things) - most; more > 0 {
 		fmt.Fprintf(b, "    and %d more\n", more)
 	}
-}
-
-// rescue says how the command that records the build differs from what was refused.
-type rescue struct {
-	newVersion          bool // the build goes to a version of its own
-	noVersion, noExpect bool
-	note                string // follows the sentence before the command
-}
-
-// rescue returns nil if no command can succeed.
-func (r *recording) rescue(err error) *rescue {
-	e, ok := errors.AsType[*registry.Error](err)
-	if !ok || e.Kind != registry.Conflict || !r.sent {
-		return new(rescue)
+	if kept.err != nil {
+		fmt.Fprintf(b, "\nThere is no publish file: %s", r.masked(kept.err.Error()))
 	}
-	about := func(field string) bool {
-		return slices.ContainsFunc(e.Fields, func(f registry.FieldError) bool { return f.Field == field })
-	}
-	switch {
-	case aboutBuild(e):
-		// The version that the template names is that of the run, so a new one cannot have it.
-		return &rescue{newVersion: true, noVersion: true, note: ". It leaves out the fingerprint and the version, and so makes a new version"}
-	case about("version") && about("expect"):
-		return &rescue{noVersion: true, noExpect: true, note: ". It leaves out the version and expect, and so adds to what is recorded of the run"}
-	case about("version"):
-		return &rescue{noVersion: true, note: ". It leaves out the version, and so adds to what is recorded of the run"}
-	case about("expect"):
-		return &rescue{noExpect: true, note: ". It leaves out expect, and so adds to what is recorded of the run"}
-	case len(e.Fields) == 0 && r.config.Version != "":
-		// Without fields the version is not new, but another run's.
-		return &rescue{noVersion: true, note: ". It leaves out the version, and so gets the next free one"}
-	}
-	return nil
-}
-
-// aboutBuild says whether what is recorded of the build is something else.
-func aboutBuild(e *registry.Error) bool {
-	return slices.ContainsFunc(e.Fields, func(f registry.FieldError) bool { return strings.HasPrefix(f.Field, "build.") })
 }
 
 func (r *recording) hint(err error) string {
@@ -130,55 +157,34 @@ func (r *recording) hint(err error) string {
 	case !ok:
 	case e.Kind == registry.Conflict && aboutBuild(e):
 		return `if the template uses one source twice, set component = "${source.type}.${source.name}" so that each build has its own name; if an earlier run had the same fingerprint, give this one another`
+	case e.Kind == registry.Unavailable && r.sent:
+		return "start the registry again, then run the command below; it changes nothing if the build was recorded after all and only the answer was lost"
 	case e.Kind == registry.Unavailable:
-		return "start the registry again, then run the command below; it can be run more than once"
+		return "start the registry again, then run the command below"
+	case e.Kind == registry.Unauthorized || e.Kind == registry.Forbidden:
+		return "run the command below with a token that may publish the artifact"
 	}
 	return ""
 }
 
-// command is the command line that records the build. It holds no secret: the token comes from the
-// environment, and what is in it was to be recorded anyway.
-func (r *recording) command(how *rescue) string {
-	words := []string{"almanac", "publish", r.config.Artifact}
-	if how.newVersion && os.Getenv("ALMANAC_FINGERPRINT") != "" {
-		// The shell that it is pasted into may have it too.
-		words = append([]string{"ALMANAC_FINGERPRINT="}, words...)
+// destroyed says what becomes of a build that fails.
+const destroyed = "Packer now destroys what was built, unless another post-processor keeps it: AMIs are deregistered and their snapshots deleted, files are removed"
+
+// refusal is the error for a build that could not be recorded and fails because of that.
+func (r *recording) refusal(err error) string {
+	text := fmt.Sprintf("the build is not recorded in the registry, and on_registry_error is %q. Why: %s. %s.", onErrorFail, r.masked(err.Error()), destroyed)
+	if kind := registry.KindOf(err); r.sent && (kind == registry.Unavailable || kind == registry.Internal) {
+		show := emit.ShellCommand(r.addressed("almanac", "show", r.config.Artifact, "fingerprint:"+r.config.Fingerprint))
+		text += fmt.Sprintf(" The registry may have recorded it, if only its answer was lost: look with `%s`, and revoke the version if the build is there.", show)
 	}
-	add := func(flag, value string) {
-		switch {
-		case strings.HasPrefix(value, "-"):
-			words = append(words, flag+"="+value)
-		case value != "":
-			words = append(words, flag, value)
-		}
+	return text
+}
+
+// failure is the error for a build with AMIs that cannot be used.
+func (r *recording) failure(unusable error) string {
+	text := r.masked(unusable.Error()) + ". "
+	if r.receipt.Number > 0 {
+		text += fmt.Sprintf("The build is recorded with that in version %s (number %d) of %s, and none of its images is offered. ", r.receipt.Version, r.receipt.Number, r.receipt.Artifact)
 	}
-	add("--address", r.config.Address)
-	add("--type", string(r.build.Type))
-	if !how.newVersion {
-		add("--fingerprint", r.config.Fingerprint)
-	}
-	add("--component", r.build.Component)
-	add("--architecture", r.build.Architecture)
-	add("--provider", r.build.Provider)
-	for _, image := range r.build.Images {
-		add("--image", image.String())
-	}
-	for _, u := range r.uploads {
-		add("--file", localfiles.Absolute(u.Path))
-	}
-	for _, key := range slices.Sorted(maps.Keys(r.build.Metadata)) {
-		add("--metadata", key+"="+r.build.Metadata[key])
-	}
-	if !how.noVersion {
-		add("--version", r.config.Version)
-	}
-	for _, channel := range r.config.Channels {
-		add("--channel", channel)
-	}
-	if !how.noExpect {
-		for _, component := range r.config.Expect {
-			add("--expect", component)
-		}
-	}
-	return emit.ShellCommand(words)
+	return text + destroyed + "."
 }

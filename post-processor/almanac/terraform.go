@@ -71,7 +71,14 @@ func (p *prepared) emitOptions() emit.Options {
 func (r *recording) terraform(ctx context.Context, c *client.Client) {
 	t := r.config.Terraform
 	if r.receipt.Status != registry.StatusComplete {
-		r.ui.say("  %s is not written yet: the post-processor of the last build that the version expects writes it", t.Path)
+		switch {
+		case r.receipt.Status == registry.StatusFailed:
+			r.ui.say("  %s is not written: the version failed", t.Path)
+		case len(r.receipt.Missing) > 0:
+			r.ui.say("  %s is not written yet: the post-processor of the last build that the version expects writes it", t.Path)
+		default:
+			r.ui.say("  %s is not written: the version waits for images that are pending; `almanac terraform` writes it later", t.Path)
+		}
 		return
 	}
 	if why := r.goesBack(); why != "" {
