@@ -19,7 +19,7 @@ func checkAttachments(p *problems, attachments []Attachment) []Attachment {
 	for i, a := range attachments {
 		files[i] = a.File
 	}
-	files = checkFiles(p, list, files, maxAttached)
+	files = checkFiles(p, list, files, MaxAttachments)
 	attachments = slices.Clone(attachments)
 	for i := range attachments {
 		a := &attachments[i]

@@ -11,14 +11,15 @@ import (
 const (
 	maxImages   = 1000
 	maxFiles    = 1000
-	maxAttached = 100
 	maxFileSize = 1 << 50
 )
 
-// How many components a version can expect, and how many channels a publication can name.
+// How many components a version can expect, channels a publication can name, and attachments a build
+// can have.
 const (
-	MaxExpect   = 100
-	MaxChannels = 20
+	MaxExpect      = 100
+	MaxChannels    = 20
+	MaxAttachments = 100
 )
 
 var (

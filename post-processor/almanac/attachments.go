@@ -12,9 +12,6 @@ import (
 	"github.com/cargomedia/packer-plugin-almanac/registry/sbom"
 )
 
-// maxDocuments is how many documents the registry takes for one build.
-const maxDocuments = 100
-
 // document is a path of sbom or attach.
 type document struct {
 	field, path string
@@ -38,8 +35,8 @@ func (p *prepared) documents() []document {
 // checkDocuments checks how documents are named. Most of them are made by the build.
 func (p *prepared) checkDocuments() {
 	all := p.documents()
-	if len(all) > maxDocuments {
-		p.fail("attach", "there are %d documents, with those of sbom; a build has at most %d", len(all), maxDocuments)
+	if len(all) > registry.MaxAttachments {
+		p.fail("attach", "there are %d documents, with those of sbom; a build has at most %d", len(all), registry.MaxAttachments)
 	}
 	seen := map[string]string{}
 	for _, d := range all {

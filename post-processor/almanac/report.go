@@ -113,7 +113,7 @@ func (r *recording) notRecorded(err error, kept rescued) string {
 	b.WriteString("It can be repeated.")
 	if kept.path != "" {
 		fmt.Fprintf(&b, " `%s` sends all publish files that lie there, and a CI can fail on `*%s`.",
-			emit.ShellCommand([]string{"almanac", "publish", "--pending", filepath.Dir(kept.path)}), publishfile.Suffix)
+			emit.ShellCommand(r.addressed("almanac", "publish", "--pending", filepath.Dir(kept.path))), publishfile.Suffix)
 	}
 	return b.String()
 }
