@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"strconv"
 	"strings"
 )
 
@@ -11,8 +12,9 @@ import (
 type Answer struct {
 	// JSON is the resolution's JSON text and a newline.
 	JSON []byte
-	// ID is that of the resolution; "" when no single image was meant.
-	ID string
+	// Bare is the resolution's bare id, and BareErr why it has none; see [Resolution.Bare].
+	Bare    string
+	BareErr error
 	// Revocation is nil unless it has taken effect.
 	Revocation *Revocation
 }
@@ -37,7 +39,8 @@ func (s *Service) ResolveJSON(ctx context.Context, name, ref string, q Question)
 	if err != nil {
 		return Answer{}, err
 	}
-	a := Answer{JSON: text, ID: found.ID}
+	a := Answer{JSON: text}
+	a.Bare, a.BareErr = found.Bare()
 	if found.Revoked {
 		a.Revocation = found.Revocation
 	}
@@ -54,24 +57,100 @@ func (s *Service) stored(ctx context.Context, n ArtifactName, r Ref, typ Type, q
 	if !ok {
 		return Answer{}, false
 	}
-	found, err := s.store.Answers(ctx, n, sel, AnswerQuery{Type: typ, Region: q.Region})
-	if err != nil || len(found) != 1 || found[0].Status != StatusComplete {
+	found, err := s.store.Answers(ctx, n, sel, typ)
+	if err != nil || len(found) != 1 {
 		return Answer{}, false
 	}
-	a := found[0]
-	revoked := a.Revocation != nil && !a.Revocation.At.After(s.time())
+	revocation := found[0].Revocation
+	revoked := revocation != nil && !revocation.At.After(s.time())
 	if revoked && r.Kind == RefLatest {
 		return Answer{}, false
 	}
-	head, err := encodeJSON(Lookup{Ref: r.Text, Revoked: revoked, Revocation: a.Revocation, ID: a.Image.ID, Images: []Image{a.Image}})
-	if err != nil {
+	id, image, ok := findImageText(found[0].Images, q.Region)
+	if !ok {
 		return Answer{}, false
 	}
-	answer := Answer{JSON: joinObjects(head, a.Body), ID: a.Image.ID}
-	if revoked {
-		answer.Revocation = a.Revocation
+	var answer Answer
+	if json.Unmarshal([]byte(id), &answer.Bare) != nil {
+		return Answer{}, false
 	}
-	return answer, true
+	if revoked {
+		answer.Revocation = revocation
+	}
+	answer.JSON, err = joinAnswer(r.Text, revoked, revocation, id, image, found[0].Body)
+	return answer, err == nil
+}
+
+// joinAnswer puts a Resolution together whose id, image and second half are JSON already.
+func joinAnswer(ref string, revoked bool, revocation *Revocation, id, image, body string) ([]byte, error) {
+	b := bytes.NewBuffer(make([]byte, 0, len(ref)+len(id)+len(image)+len(body)+256))
+	b.WriteString(`{"ref":`)
+	if err := appendJSON(b, ref); err != nil {
+		return nil, err
+	}
+	b.WriteString(`,"revoked":`)
+	b.WriteString(strconv.FormatBool(revoked))
+	if revocation != nil {
+		b.WriteString(`,"revocation":`)
+		if err := appendJSON(b, revocation); err != nil {
+			return nil, err
+		}
+	}
+	b.WriteString(`,"id":`)
+	b.WriteString(id)
+	b.WriteString(`,"images":[`)
+	b.WriteString(image)
+	b.WriteString(`],`)
+	b.WriteString(strings.TrimPrefix(body, "{"))
+	return b.Bytes(), nil
+}
+
+// appendJSON encodes v without the newline that ends a document.
+func appendJSON(b *bytes.Buffer, v any) error {
+	e := json.NewEncoder(b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	b.Truncate(max(0, b.Len()-1))
+	return err
+}
+
+// imageTexts are the offered images of a build as findImageText finds them: a line for each region that has
+// one image and no more, with region, id and image as JSON, in which there is neither a tab nor a newline.
+func imageTexts(b Build) (string, error) {
+	images := b.offeredImages()
+	regions := map[string]int{}
+	for _, i := range images {
+		regions[i.Region]++
+	}
+	text := bytes.NewBufferString("\n")
+	for _, i := range images {
+		if regions[i.Region] > 1 {
+			continue
+		}
+		for _, part := range []struct {
+			value any
+			end   byte
+		}{{i.Region, '\t'}, {i.ID, '\t'}, {i, '\n'}} {
+			if err := appendJSON(text, part.value); err != nil {
+				return "", err
+			}
+			text.WriteByte(part.end)
+		}
+	}
+	return text.String(), nil
+}
+
+// findImageText returns id and image of a region, as JSON.
+func findImageText(texts, region string) (id, image string, ok bool) {
+	key := bytes.NewBufferString("\n")
+	if err := appendJSON(key, region); err != nil {
+		return "", "", false
+	}
+	key.WriteByte('\t')
+	_, rest, ok := strings.Cut(texts, key.String())
+	line, _, _ := strings.Cut(rest, "\n")
+	id, image, found := strings.Cut(line, "\t")
+	return id, image, ok && found
 }
 
 // selector is what a store needs to find the version of a ref that does not need to be compared with others. A
@@ -90,21 +169,25 @@ func (r Ref) selector(typ Type) (Selector, bool) {
 	return Selector{}, false
 }
 
-// writeAnswers writes down what lookups of builds are answered: of all builds when the version became
-// complete, and of one that changed later.
-func (p *publishing) writeAnswers(ctx context.Context, completed bool, component string) error {
+// writeAnswers writes down what lookups of builds are answered, of all that are offered: a version has the
+// answers of all its builds or, when it was recorded before there were answers, none.
+func (p *publishing) writeAnswers(ctx context.Context) error {
 	if p.version.Status != StatusComplete || len(p.events) == 0 {
 		return nil
 	}
 	for _, b := range p.version.Builds {
-		if !b.offered() || !completed && b.Component != component {
+		if !b.offered() {
 			continue
 		}
 		body, err := encodeJSON(resolved(p.version, b))
 		if err != nil {
 			return err
 		}
-		if err := p.tx.SetAnswer(ctx, p.name, p.version.Number, b.Component, string(body)); err != nil {
+		images, err := imageTexts(b)
+		if err != nil {
+			return err
+		}
+		if err := p.tx.SetAnswer(ctx, p.name, p.version.Number, b.Component, string(body), images); err != nil {
 			return err
 		}
 	}
@@ -118,13 +201,4 @@ func encodeJSON(v any) ([]byte, error) {
 	e.SetEscapeHTML(false)
 	err := e.Encode(v)
 	return b.Bytes(), err
-}
-
-// joinObjects makes one JSON object of two that are not empty and have no member in common; head ends
-// with a newline.
-func joinObjects(head []byte, body string) []byte {
-	head = bytes.TrimSuffix(head, []byte("}\n"))
-	joined := make([]byte, 0, len(head)+len(body))
-	joined = append(append(joined, head...), ',')
-	return append(joined, strings.TrimPrefix(body, "{")...)
 }

@@ -2,6 +2,7 @@ package registry_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,6 +72,31 @@ func TestAttachments(t *testing.T) {
 			wantError(t, err, registry.NotFound)
 		})
 	})
+}
+
+func TestAttachmentsAreLimitedHoweverTheyCome(t *testing.T) {
+	w, ctx := newWorld(t), admin(t)
+	pub := amis("run-1", "a.x", "us-east-1")
+	note := w.attachment(ctx, "", "note", registry.AttachmentDocument)
+	some := func(prefix string, n int) []registry.Attachment {
+		var list []registry.Attachment
+		for i := range n {
+			a := note
+			a.Name = fmt.Sprint(prefix, i)
+			list = append(list, a)
+		}
+		return list
+	}
+	pub.Build.Attachments = some("a", registry.MaxAttachments-1)
+	w.publish(ctx, "cargomedia/app", pub)
+	pub.Build.Attachments = some("A", 1)
+	_, err := w.Publish(ctx, "cargomedia/app", pub)
+	wantError(t, err, registry.Conflict, `"A0"`, "upper and lower case")
+	pub.Build.Attachments = some("b", 2)
+	_, err = w.Publish(ctx, "cargomedia/app", pub)
+	wantError(t, err, registry.Conflict, "build.attachments[1]", "at most 100")
+	pub.Build.Attachments = some("b", 1)
+	w.publish(ctx, "cargomedia/app", pub)
 }
 
 func TestAttachmentsAreRefused(t *testing.T) {

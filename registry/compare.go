@@ -6,10 +6,9 @@ import (
 	"slices"
 )
 
-// compareBuilds returns the images that again has more than old, and all other differences. How a
-// build came to be is not compared: it may be sent again by another program.
-func compareBuilds(old, again Build) ([]Image, problems) {
-	var diff problems
+// compareBuilds returns the images that again has more than old, those that it drops, and all other
+// differences. How a build came to be is not compared: it may be sent again by another program.
+func compareBuilds(old, again Build) (added, dropped []Image, diff problems) {
 	for _, text := range []struct{ field, old, again string }{
 		{"build.type", string(old.Type), string(again.Type)},
 		{"build.provider", old.Provider, again.Provider},
@@ -32,20 +31,22 @@ func compareBuilds(old, again Build) ([]Image, problems) {
 			diff.add(field, "is %q, not %q", clip(was), clip(is))
 		}
 	}
-	added := compareImageSets(&diff, old.Images, again.Images)
+	added, dropped = compareImageSets(&diff, old.Images, again.Images)
 	compareFileSets(&diff, old.Files, again.Files)
-	return added, diff
+	return added, dropped, diff
 }
 
 // compareImageSets takes an image without source and labels for the recorded one: who finishes a
-// publication by hand knows neither.
-func compareImageSets(diff *problems, old, again []Image) (added []Image) {
+// publication by hand knows neither. One that failed can be left out, or replaced: it was never handed out.
+func compareImageSets(diff *problems, old, again []Image) (added, dropped []Image) {
 	find := func(images []Image, i Image) int {
-		return slices.IndexFunc(images, func(o Image) bool { return compareImages(o, i) == 0 })
+		return slices.IndexFunc(images, func(o Image) bool { return CompareImages(o, i) == 0 })
 	}
 	for _, image := range old {
 		at := find(again, image)
 		switch {
+		case at < 0 && image.Verification != nil && image.Verification.Status == ImageFailed:
+			dropped = append(dropped, image)
 		case at < 0 && inPlaceOf(again, image) >= 0:
 			at = inPlaceOf(again, image)
 			diff.add(fmt.Sprintf("build.images[%d].id", at), "is %q in %s %s, not %q", clip(image.ID), image.Provider, clip(image.Region), clip(again[at].ID))
@@ -61,7 +62,7 @@ func compareImageSets(diff *problems, old, again []Image) (added []Image) {
 			added = append(added, image)
 		}
 	}
-	return added
+	return added, dropped
 }
 
 // inPlaceOf finds the one image that is where another was; -1 is none, or several.

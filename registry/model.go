@@ -233,7 +233,8 @@ func (b Build) offeredImages() []Image {
 // offered says whether a build may be handed out: one that lives in images needs one that may be.
 func (b Build) offered() bool { return len(b.Images) == 0 || len(b.offeredImages()) > 0 }
 
-func compareImages(a, b Image) int {
+// CompareImages orders the images of a build: by region, provider and id.
+func CompareImages(a, b Image) int {
 	for _, c := range []int{strings.Compare(a.Region, b.Region), strings.Compare(a.Provider, b.Provider)} {
 		if c != 0 {
 			return c
@@ -243,10 +244,10 @@ func compareImages(a, b Image) int {
 }
 
 func sortedImages(images []Image) []Image {
-	if slices.IsSortedFunc(images, compareImages) {
+	if slices.IsSortedFunc(images, CompareImages) {
 		return images
 	}
-	return slices.SortedFunc(slices.Values(images), compareImages)
+	return slices.SortedFunc(slices.Values(images), CompareImages)
 }
 
 // File is bytes of a build. The bytes are a blob that is kept once per digest.
@@ -312,6 +313,7 @@ const (
 	ActionArtifactDelete  = "artifact.delete"
 	ActionBuildPublish    = "build.publish"
 	ActionImagesAdd       = "build.images"
+	ActionImagesReplace   = "build.replace" // images that had failed and are left out now
 	ActionAttachmentsAdd  = "build.attachments"
 	ActionImageVerify     = "image.verify"
 	ActionVersionComplete = "version.complete"

@@ -141,7 +141,7 @@ func checkImages(p *problems, b Build) {
 // checkAmazonImage holds AMIs to what consumers of the region map rely on: an AMI id for each
 // region, and one only.
 func checkAmazonImage(p *problems, field string, image Image, regions map[string]int, i int) {
-	if image.Provider != "aws" {
+	if image.Provider != amazonProvider {
 		p.add(field+".provider", "is %q; an amazon.image lives at aws", clip(image.Provider))
 	}
 	if !awsRegion.MatchString(image.Region) {
@@ -192,7 +192,7 @@ func CheckArchitecture(s string) error {
 }
 
 // deviceName is what Windows takes for a device, with any ending.
-var deviceName = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?$`)
+var deviceName = regexp.MustCompile(`(?i)^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$) *(\..*)?$`)
 
 // CheckFileName accepts a relative, slash-separated path of up to 512 bytes that means the same file
 // below a directory on every operating system: no "..", no empty or dot parts, none that ends in a dot

@@ -20,6 +20,9 @@ type Publication struct {
 	Expect []string `json:"expect,omitempty" doc:"Components without which the version is not complete."`
 	// Channels are moved to the version when it is complete, unless they point to a newer one.
 	Channels []string `json:"channels,omitempty" doc:"Channels to move to the version when it is complete. Needs the role promote."`
+	// BuiltAt is when it was built, for a publication that comes late: a channel that points to a version
+	// which was made since stays there.
+	BuiltAt *time.Time `json:"built_at,omitempty" doc:"When it was built, if it is published later: channels that point to a version made since stay there."`
 	// VersionMetadata is about all builds of the version.
 	VersionMetadata Metadata `json:"version_metadata,omitempty"`
 	// Build is the build itself; CreatedAt and CreatedBy are the registry's to set.
@@ -60,8 +63,8 @@ type ChannelOutcome struct {
 // a file whose bytes were not uploaded. Conflict: a version that another run has, or content that
 // differs from what was published, with the names of what differs.
 //
-// A channel never goes back by a publication: one that points to a newer version stays there, so
-// that a slow build does not undo a fast one. [Service.SetChannel] can move it back.
+// A channel never goes back by a publication: one that points to a newer version, or to one that was made
+// since a late publication was built, stays there, so that a slow build does not undo a fast one. [Service.SetChannel] can move it back.
 func (s *Service) Publish(ctx context.Context, name string, pub Publication) (Receipt, error) {
 	n, err := ParseArtifactName(name)
 	if err != nil {
@@ -82,7 +85,7 @@ func (s *Service) Publish(ctx context.Context, name string, pub Publication) (Re
 	if err := s.checkBlobs(ctx, n, pub.Build); err != nil {
 		return Receipt{}, err
 	}
-	if err := s.readSBOMs(ctx, pub.Build.Attachments); err != nil {
+	if err := s.readSBOMs(ctx, n, pub); err != nil {
 		return Receipt{}, err
 	}
 	var receipt Receipt
@@ -164,7 +167,7 @@ func (p *publishing) run(ctx context.Context) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	if err := p.complete(ctx, build.Component); err != nil {
+	if err := p.complete(ctx); err != nil {
 		return Receipt{}, err
 	}
 	outcomes, err := p.outcomes(ctx)
@@ -304,10 +307,19 @@ func (p *publishing) addBuild(ctx context.Context) (Build, error) {
 		p.events = append(p.events, Event{Action: ActionBuildPublish, Detail: detail})
 		return build, p.tx.InsertBuild(ctx, p.name, p.version.Number, build)
 	}
-	added, diff := compareBuilds(*old, build)
+	added, dropped, diff := compareBuilds(*old, build)
 	attached := compareAttachmentSets(&diff, old.Attachments, build.Attachments)
 	if len(diff.fields) > 0 {
 		return Build{}, p.conflict(diff)
+	}
+	if len(dropped) > 0 {
+		if err := p.tx.DeleteImages(ctx, p.name, p.version.Number, build.Component, dropped); err != nil {
+			return Build{}, err
+		}
+		p.events = append(p.events, grown(ActionImagesReplace, detail, "images", dropped, Image.String))
+		old.Images = slices.DeleteFunc(slices.Clone(old.Images), func(i Image) bool {
+			return slices.ContainsFunc(dropped, func(d Image) bool { return CompareImages(d, i) == 0 })
+		})
 	}
 	if len(added) > 0 {
 		if err := p.tx.InsertImages(ctx, p.name, p.version.Number, build.Component, added); err != nil {
@@ -326,7 +338,7 @@ func (p *publishing) addBuild(ctx context.Context) (Build, error) {
 	return *old, nil
 }
 
-// grown is the event for things that were added to a build.
+// grown is the event for things that were added to a build, or taken away.
 func grown[T any](action string, build Metadata, key string, things []T, name func(T) string) Event {
 	detail := maps.Clone(build)
 	for _, thing := range things {
@@ -337,40 +349,16 @@ func grown[T any](action string, build Metadata, key string, things []T, name fu
 
 // complete sets the version's status, moves the channels and lets latest follow, after one of its builds
 // changed.
-func (p *publishing) complete(ctx context.Context, component string) error {
+func (p *publishing) complete(ctx context.Context) error {
 	v := &p.version
-	before := v.Status
-	if v.Status != StatusComplete {
-		v.Status = v.progress()
-	}
-	completed := v.Status != before && v.Status == StatusComplete
-	if v.Status != before {
-		p.changed = true
-	}
-	switch {
-	case completed:
-		v.Completed = &p.now
-		p.events = append(p.events, Event{Action: ActionVersionComplete, Detail: Metadata{"version": v.Version}})
-	case v.Status != before && v.Status == StatusFailed:
-		p.events = append(p.events, Event{Action: ActionVersionFail, Detail: Metadata{"version": v.Version}})
-	}
-	// While a version is revoked nothing is moved to it, and nothing is remembered to be moved.
-	var fresh []string
-	for _, channel := range p.pub.Channels {
-		if !slices.Contains(v.Requested, channel) && !v.RevokedAt(p.now) {
-			fresh = append(fresh, channel)
-		}
-	}
-	if len(fresh) > 0 {
-		v.Requested = slices.Sorted(slices.Values(append(slices.Clone(v.Requested), fresh...)))
-		p.changed = true
-	}
+	completed := p.progress()
+	fresh := p.request()
 	if p.changed {
 		if err := p.tx.UpdateVersion(ctx, *v); err != nil {
 			return err
 		}
 	}
-	if err := p.writeAnswers(ctx, completed, component); err != nil {
+	if err := p.writeAnswers(ctx); err != nil {
 		return err
 	}
 	if !v.OfferedAt(p.now) {
@@ -390,6 +378,44 @@ func (p *publishing) complete(ctx context.Context, component string) error {
 		}
 	}
 	return nil
+}
+
+// progress sets the version's status, and says whether it became complete.
+func (p *publishing) progress() (completed bool) {
+	v := &p.version
+	before := v.Status
+	if before == StatusComplete {
+		return false
+	}
+	if v.Status = v.progress(); v.Status == before {
+		return false
+	}
+	p.changed = true
+	switch v.Status {
+	case StatusComplete:
+		v.Completed = &p.now
+		p.events = append(p.events, Event{Action: ActionVersionComplete, Detail: Metadata{"version": v.Version}})
+	case StatusFailed:
+		p.events = append(p.events, Event{Action: ActionVersionFail, Detail: Metadata{"version": v.Version}})
+	}
+	return v.Status == StatusComplete
+}
+
+// request remembers the channels that are asked for, and returns those that were not asked for before. While
+// a version is revoked nothing is moved to it, and nothing is remembered to be moved.
+func (p *publishing) request() []string {
+	v := &p.version
+	var fresh []string
+	for _, channel := range p.pub.Channels {
+		if !slices.Contains(v.Requested, channel) && !v.RevokedAt(p.now) {
+			fresh = append(fresh, channel)
+		}
+	}
+	if len(fresh) > 0 {
+		v.Requested = slices.Sorted(slices.Values(append(slices.Clone(v.Requested), fresh...)))
+		p.changed = true
+	}
+	return fresh
 }
 
 // followLatest lets latest find the version under the types of its builds.
@@ -416,6 +442,12 @@ func (p *publishing) advance(ctx context.Context, channel string) error {
 	}
 	if current.Number >= p.version.Number {
 		return nil
+	}
+	if current.Number > 0 && p.pub.BuiltAt != nil {
+		v, err := p.tx.Version(ctx, p.name, Selector{Number: current.Number})
+		if err != nil || v.CreatedAt.After(*p.pub.BuiltAt) {
+			return err
+		}
 	}
 	move := ChannelMove{To: p.version.VersionID, At: p.now, By: p.actor, Reason: "published"}
 	if current.Number > 0 {

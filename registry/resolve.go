@@ -160,12 +160,16 @@ func choose(v Version, typ Type, q Question) (Build, error) {
 		}
 	}
 	if len(fitting) == 0 {
-		choices := describeBuilds(v.Builds)
-		return Build{}, &Error{
+		choices := describeBuilds(slices.DeleteFunc(slices.Clone(v.Builds), func(b Build) bool { return !b.offered() }))
+		e := &Error{
 			Kind:    NotFound,
 			Msg:     fmt.Sprintf("version %s of %s has no build with %s; it has: %s", v.Version, v.Artifact, q.describe(), strings.Join(choices, "; ")),
 			Choices: choices,
 		}
+		for _, i := range v.Waiting() {
+			e.Msg += "; " + i.finding()
+		}
+		return Build{}, e
 	}
 	if q.Region != "" {
 		var regions []string

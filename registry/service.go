@@ -17,6 +17,8 @@ type Service struct {
 	store Store
 	blobs BlobStore
 	now   func() time.Time
+
+	sbomReaders chan struct{} // holds one for each SBOM that is being read
 }
 
 // Option changes a [Service] that is being made.
@@ -27,7 +29,7 @@ func WithClock(now func() time.Time) Option { return func(s *Service) { s.now = 
 
 // NewService returns a Service over two stores, which stay the caller's to close.
 func NewService(store Store, blobs BlobStore, options ...Option) *Service {
-	s := &Service{store: store, blobs: blobs, now: time.Now}
+	s := &Service{store: store, blobs: blobs, now: time.Now, sbomReaders: make(chan struct{}, maxSBOMReaders)}
 	for _, option := range options {
 		option(s)
 	}

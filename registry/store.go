@@ -48,10 +48,9 @@ type Reader interface {
 	// Folded returns the artifact whose name equals name but for upper and lower case.
 	Folded(ctx context.Context, name ArtifactName) (ArtifactName, error)
 
-	// Answers finds the answers ([Tx.SetAnswer]) of a version that has builds of a type, or of any where q has
-	// none, with an offered image in a region: one for each such image, at most two, as one is all
-	// that a lookup can use. No answer is no error.
-	Answers(ctx context.Context, name ArtifactName, sel Selector, q AnswerQuery) ([]StoredAnswer, error)
+	// Answers finds the answers ([Tx.SetAnswer]) of a version's builds of a type, or of all where typ is "": at
+	// most two, as one is all that a lookup can use. No answer is no error.
+	Answers(ctx context.Context, name ArtifactName, sel Selector, typ Type) ([]StoredAnswer, error)
 
 	// Versions lists versions of one artifact, the highest number first. Their builds have
 	// component, type, provider, architecture, CreatedAt and CreatedBy only.
@@ -116,13 +115,16 @@ type Tx interface {
 	// InsertImages adds images to a build.
 	InsertImages(ctx context.Context, name ArtifactName, number int64, component string, images []Image) error
 
+	// DeleteImages removes images of a build. NotFound: the build has no such image.
+	DeleteImages(ctx context.Context, name ArtifactName, number int64, component string, images []Image) error
 	// InsertAttachments adds attachments to a build.
 	InsertAttachments(ctx context.Context, name ArtifactName, number int64, component string, attachments []Attachment) error
 	// SetVerifications replaces what was found of images of a build. NotFound: the build has no such image.
 	SetVerifications(ctx context.Context, name ArtifactName, number int64, component string, images []Image) error
 
-	// SetAnswer sets the finished answer to lookups of a build, which the store does not look into.
-	SetAnswer(ctx context.Context, name ArtifactName, number int64, component, body string) error
+	// SetAnswer sets the finished answer to lookups of a build of a complete version: texts that the store does
+	// not look into.
+	SetAnswer(ctx context.Context, name ArtifactName, number int64, component, body, images string) error
 
 	// SetLatest makes the version number what [Latest] finds for a type; typ is "" for the latest of any
 	// type, number 0 removes it.
@@ -174,19 +176,11 @@ type Selector struct {
 	Type   Type
 }
 
-// AnswerQuery says which builds of a version are meant.
-type AnswerQuery struct {
-	Type   Type   // "" is any
-	Region string // of the image
-}
-
-// StoredAnswer is the finished answer to lookups of a build, and what it depends on.
+// StoredAnswer is the finished answer to lookups of a build.
 type StoredAnswer struct {
-	Number     int64
-	Status     Status
-	Revocation *Revocation
-	Image      Image // the one in the region
-	Body       string
+	// Revocation is that of the version.
+	Revocation   *Revocation
+	Body, Images string
 }
 
 // ArtifactQuery narrows a list of artifacts.

@@ -13,6 +13,9 @@ const (
 	Archive     Type = "archive"
 )
 
+// amazonProvider is the provider of the images of an amazon.image.
+const amazonProvider = "aws"
+
 // AmazonVolume is what amazon-ebsvolume makes: volumes and snapshots, not images.
 const AmazonVolume Type = "amazon.volume"
 

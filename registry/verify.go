@@ -3,8 +3,10 @@ package registry
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // VerifyRequest tells what was found of images of one build.
@@ -29,7 +31,7 @@ func (p *problems) checkVerification(field string, v Verification) {
 // stamped returns a verification with a time that is not in the future.
 func (s *Service) stamped(v Verification) *Verification {
 	now := s.time()
-	if v.At.IsZero() || v.At.After(now) {
+	if v.At = v.At.UTC().Truncate(time.Microsecond); v.At.IsZero() || v.At.After(now) {
 		v.At = now
 	}
 	return &v
@@ -74,7 +76,7 @@ func (s *Service) Verify(ctx context.Context, name, ref string, req VerifyReques
 		if err := p.verify(ctx, req); err != nil {
 			return err
 		}
-		if err := p.complete(ctx, req.Component); err != nil {
+		if err := p.complete(ctx); err != nil {
 			return err
 		}
 		v = p.version
@@ -90,8 +92,13 @@ func checkVerifyRequest(req VerifyRequest) error {
 		p.add("images", "has %d entries; 1 to %d are allowed", len(req.Images), maxImages)
 		return p.err()
 	}
+	seen := map[string]bool{}
 	for i, image := range req.Images {
 		field := fmt.Sprintf("images[%d]", i)
+		if seen[image.String()] {
+			p.add(field, "%s is there twice", clip(image.String()))
+		}
+		seen[image.String()] = true
 		if image.Verification == nil {
 			p.add(field+".verification", "is missing; say whether the image is available, pending or failed")
 			continue
@@ -115,23 +122,9 @@ func (p *publishing) verify(ctx context.Context, req VerifyRequest) error {
 			Choices: components,
 		}
 	}
-	var bad problems
-	var changed []Image
-	for i, image := range req.Images {
-		at := slices.IndexFunc(build.Images, func(o Image) bool { return compareImages(o, image) == 0 })
-		if at < 0 {
-			return Errorf(NotFound, "build %s of version %s of %s has no image %s", build.Component, p.version.Version, p.name, clip(image.String()))
-		}
-		known := &build.Images[at]
-		if p.version.Status == StatusComplete && known.Offered() && image.Verification.Status != ImageAvailable {
-			bad.add(fmt.Sprintf("images[%d].verification.status", i), "is %s, and %s is handed out already; revoke the version to take it back", image.Verification.Status, clip(image.String()))
-			continue
-		}
-		known.Verification = image.Verification
-		changed = append(changed, *known)
-	}
-	if len(bad.fields) > 0 {
-		return &Error{Kind: Conflict, Msg: fmt.Sprintf("version %s (number %d) of %s is complete", p.version.Version, p.version.Number, p.name), Fields: bad.fields}
+	changed, err := p.findings(build, req.Images)
+	if err != nil {
+		return err
 	}
 	for _, image := range changed {
 		detail := Metadata{"component": build.Component, "image": image.String(), "status": string(image.Verification.Status)}
@@ -140,5 +133,46 @@ func (p *publishing) verify(ctx context.Context, req VerifyRequest) error {
 		}
 		p.events = append(p.events, Event{Action: ActionImageVerify, Detail: detail})
 	}
+	if len(changed) == 0 {
+		return nil
+	}
 	return p.tx.SetVerifications(ctx, p.name, p.version.Number, build.Component, changed)
+}
+
+// findings puts what is new of images into a build, and returns those images. What was found before
+// what is recorded is no news, and neither is the same again.
+func (p *publishing) findings(build *Build, images []Image) ([]Image, error) {
+	v := p.version
+	var bad, unknown problems
+	var changed []Image
+	for i, image := range images {
+		field := fmt.Sprintf("images[%d]", i)
+		at := slices.IndexFunc(build.Images, func(o Image) bool { return CompareImages(o, image) == 0 })
+		if at < 0 {
+			unknown.add(field, "%s is none of build %s", clip(image.String()), build.Component)
+			continue
+		}
+		known := &build.Images[at]
+		if v.Status == StatusComplete && known.Offered() && image.Verification.Status != ImageAvailable {
+			bad.add(field+".verification.status", "is %s, and %s is handed out already; revoke the version to take it back", image.Verification.Status, clip(image.String()))
+			continue
+		}
+		if known.Verification == nil || known.Verification.differs(*image.Verification) && !image.Verification.At.Before(known.Verification.At) {
+			known.Verification = image.Verification
+			changed = append(changed, *known)
+		}
+	}
+	what := fmt.Sprintf("version %s (number %d) of %s", v.Version, v.Number, p.name)
+	switch {
+	case len(unknown.fields) > 0:
+		return nil, &Error{Kind: NotFound, Msg: what + " has no such image", Fields: unknown.fields}
+	case len(bad.fields) > 0:
+		return nil, &Error{Kind: Conflict, Msg: what + " is complete", Fields: bad.fields}
+	}
+	return changed, nil
+}
+
+// differs says whether something else was found, at whatever time.
+func (v Verification) differs(o Verification) bool {
+	return v.Status != o.Status || v.Reason != o.Reason || !maps.Equal(v.Attributes, o.Attributes)
 }

@@ -182,7 +182,7 @@ func TestVerifyRefuses(t *testing.T) {
 	})
 	t.Run("an image that the build does not have", func(t *testing.T) {
 		_, err := w.verify(ctx, "1", "a.x", "eu-west-1", "ami-01", registry.ImageAvailable)
-		wantError(t, err, registry.NotFound, "has no image aws/eu-west-1/ami-01")
+		wantError(t, err, registry.NotFound, "has no such image", "images[0]: aws/eu-west-1/ami-01 is none of build a.x")
 	})
 	t.Run("a build that is not there, with those that are", func(t *testing.T) {
 		_, err := w.verify(ctx, "1", "a.z", "us-east-1", "ami-01", registry.ImageAvailable)
@@ -229,4 +229,68 @@ func TestVerificationIsKeptWithItsTime(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+}
+
+func TestFailedImageCanBeReplaced(t *testing.T) {
+	onBothEngines(t, func(t *testing.T, w *world) {
+		ctx := admin(t)
+		pub := found("run-1", "a.x", map[string]registry.ImageStatus{"us-east-1": registry.ImageAvailable, "eu-west-1": registry.ImageFailed})
+		w.publish(ctx, "cargomedia/app", pub)
+		again := found("run-1", "a.x", map[string]registry.ImageStatus{"us-east-1": registry.ImageAvailable, "eu-west-1": registry.ImageAvailable})
+		for i := range again.Build.Images {
+			if again.Build.Images[i].Region == "eu-west-1" {
+				again.Build.Images[i].ID = "ami-0copied"
+			}
+		}
+		if receipt := w.publish(ctx, "cargomedia/app", again); receipt.Status != registry.StatusComplete || len(receipt.Waiting) > 0 {
+			t.Errorf("receipt: %+v", receipt)
+		}
+		want := map[string]string{"eu-west-1": "ami-0copied", "us-east-1": "ami-01"}
+		if diff := cmp.Diff(any(want), w.offered(ctx, "aws.ami")); diff != "" {
+			t.Error(diff)
+		}
+		// What is handed out is not replaced.
+		_, err := w.Publish(ctx, "cargomedia/app", pub)
+		wantError(t, err, registry.Conflict, `is "ami-0copied" in aws eu-west-1, not "ami-01"`)
+	})
+}
+
+func TestVerifyTellsNewsOnly(t *testing.T) {
+	w, ctx := newWorld(t), admin(t)
+	w.publish(ctx, "cargomedia/app", found("run-1", "a.x", map[string]registry.ImageStatus{"us-east-1": registry.ImagePending}))
+	last := func() int64 {
+		t.Helper()
+		page, err := w.Events(ctx, 0, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return page.Last
+	}
+	tell := func(status registry.ImageStatus, at time.Time) registry.Version {
+		t.Helper()
+		v, err := w.Verify(ctx, "cargomedia/app", "1", registry.VerifyRequest{Component: "a.x", Images: []registry.Image{
+			{Provider: "aws", Region: "us-east-1", ID: "ami-01", Verification: &registry.Verification{Status: status, At: at}},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	w.clock = w.clock.Add(time.Hour)
+	tell(registry.ImageAvailable, time.Time{})
+	before := last()
+	w.clock = w.clock.Add(time.Hour)
+	tell(registry.ImageAvailable, time.Time{}) // the same again
+	// A verifier that was slow tells what it saw before.
+	if v := tell(registry.ImageAvailable, w.clock.Add(-24*time.Hour)); v.Status != registry.StatusComplete {
+		t.Errorf("an older finding made the version %s", v.Status)
+	}
+	if after := last(); after != before {
+		t.Errorf("%d events about nothing new", after-before)
+	}
+	_, err := w.Verify(ctx, "cargomedia/app", "1", registry.VerifyRequest{Component: "a.x", Images: []registry.Image{
+		{Provider: "aws", Region: "us-east-1", ID: "ami-01", Verification: &registry.Verification{Status: registry.ImageAvailable}},
+		{Provider: "aws", Region: "us-east-1", ID: "ami-01", Verification: &registry.Verification{Status: registry.ImageFailed}},
+	}})
+	wantError(t, err, registry.Invalid, "images[1]", "is there twice")
 }

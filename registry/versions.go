@@ -231,11 +231,11 @@ type RevokeRequest struct {
 	Reason string     `json:"reason" minLength:"1" maxLength:"1000" doc:"Shown to whoever still asks for the version."`
 }
 
-// Revoke takes a complete version out of what latest, constraints and catalogs offer, now or at a
+// Revoke takes a complete version, or a failed one for good, out of what latest, constraints and catalogs offer, now or at a
 // later time; an exact number, version or fingerprint, and a channel that points to it, still find it
 // and say that it is revoked. It needs the role promote. Revoking again replaces time and reason.
 // Invalid: a ref that can float (latest, a constraint, a channel), no reason. Conflict: a version that
-// is not complete.
+// is open.
 func (s *Service) Revoke(ctx context.Context, name, ref string, req RevokeRequest) (Version, error) {
 	var p problems
 	if strings.TrimSpace(req.Reason) == "" {
@@ -246,8 +246,8 @@ func (s *Service) Revoke(ctx context.Context, name, ref string, req RevokeReques
 		return Version{}, err
 	}
 	return s.changeOffer(ctx, name, ref, func(v *Version, now time.Time) (Event, error) {
-		if v.Status != StatusComplete {
-			return Event{}, Errorf(Conflict, "version %d of %s is %s; only a complete version can be revoked", v.Number, v.Artifact, v.Status)
+		if v.Status == StatusOpen {
+			return Event{}, Errorf(Conflict, "version %d of %s is open; only a complete or failed version can be revoked", v.Number, v.Artifact)
 		}
 		at := now
 		if req.At != nil {

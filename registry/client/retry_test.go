@@ -59,7 +59,7 @@ func publish(ctx context.Context, c *client.Client) error {
 
 func TestTroubleThatPassesIsWaitedOut(t *testing.T) {
 	for name, how := range map[string]http.HandlerFunc{
-		"429": status(429), "500": status(500), "502": status(502), "503": status(503, "Retry-After", "0"), "504": status(504), "507": status(507),
+		"408": status(408), "425": status(425), "429": status(429), "500": status(500), "502": status(502), "503": status(503, "Retry-After", "0"), "504": status(504), "507": status(507),
 		"connection closed": hangUp, "answer cut": half,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -92,7 +92,7 @@ func TestTriesAreBounded(t *testing.T) {
 }
 
 func TestRefusalsAreNotRepeated(t *testing.T) {
-	for _, code := range []int{400, 401, 403, 404, 408, 409, 413, 422, 501, 505} {
+	for _, code := range []int{400, 401, 403, 404, 409, 413, 422, 501, 505} {
 		t.Run(http.StatusText(code), func(t *testing.T) {
 			f := &failing{bad: 99, how: status(code)}
 			if err := publish(t.Context(), newClient(t, quick(serve(t, f.ServeHTTP)))); err == nil {

@@ -66,7 +66,7 @@ func passes(status int, kind registry.Kind, own bool) bool {
 // the server cannot do at all.
 func passingStatus(status int) bool {
 	switch status {
-	case http.StatusTooManyRequests:
+	case http.StatusTooManyRequests, http.StatusRequestTimeout, http.StatusTooEarly:
 		return true
 	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported:
 		return false

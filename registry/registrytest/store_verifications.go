@@ -124,6 +124,21 @@ var verificationTests = []storeTest{
 		})
 	}},
 
+	{"DeleteImagesTakesThoseAndNoOthers", func(f *fixture) {
+		v := version("a/b", 1)
+		v.Builds = []registry.Build{verifiedBuild("x"), verifiedBuild("y")}
+		f.publish(v)
+		gone := []registry.Image{imageIn(v.Builds[0], "r4"), imageIn(v.Builds[0], "r1")}
+		f.update(func(tx registry.Tx) error { return tx.DeleteImages(f.ctx, "a/b", 1, "x", gone) })
+		v.Builds[0].Images = []registry.Image{imageIn(v.Builds[0], "r2"), imageIn(v.Builds[0], "r3")}
+		f.equal("Version", f.version("a/b", 1), v)
+		err := f.store.Update(f.ctx, func(tx registry.Tx) error {
+			return tx.DeleteImages(f.ctx, "a/b", 1, "x", []registry.Image{imageIn(v.Builds[0], "r2"), gone[0]})
+		})
+		f.wantKind("DeleteImages", err, registry.NotFound)
+		f.equal("Version after what failed", f.version("a/b", 1), v)
+	}},
+
 	{"SetVerificationsOfWhatIsNotThereIsNotFoundAndWritesNothing", func(f *fixture) {
 		v := version("a/b", 1)
 		v.Builds = []registry.Build{verifiedBuild("x"), build("y", registry.AmazonImage)}

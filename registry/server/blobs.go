@@ -1,8 +1,11 @@
 package server
 
 import (
+	"math"
 	"mime"
 	"net/http"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -50,7 +53,7 @@ func (s *Server) getBlob(x *exchange, r *http.Request) error {
 	}
 	before := x.bytes
 	// No time of change: the ETag says it all. The file itself is handed over, for sendfile.
-	http.ServeContent(&rangeProblems{exchange: x, request: r}, r, "", time.Time{}, blob.ReadSeekCloser)
+	http.ServeContent(&rangeProblems{exchange: x, request: r, size: blob.Size}, withoutEmptyRanges(r), "", time.Time{}, blob.ReadSeekCloser)
 	if x.status == http.StatusOK || x.status == http.StatusPartialContent {
 		s.metrics.downloaded.Add(float64(x.bytes - before))
 	}
@@ -76,11 +79,34 @@ func fileName(name string) string {
 	return name
 }
 
+// withoutEmptyRanges puts a range beyond any file for each "-0", the last no bytes: RFC 9110 has both refused, and
+// [http.ServeContent] would send the second with a Content-Range that ends before it begins.
+func withoutEmptyRanges(r *http.Request) *http.Request {
+	unit, list, _ := strings.Cut(r.Header.Get("Range"), "=")
+	specs := strings.Split(list, ",")
+	changed := false
+	for i, spec := range specs {
+		if emptyRange.MatchString(spec) {
+			specs[i], changed = strconv.FormatInt(math.MaxInt64, 10)+"-", true
+		}
+	}
+	if !changed {
+		return r
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("Range", unit+"="+strings.Join(specs, ","))
+	return r
+}
+
+// emptyRange takes the spaces and the sign that [http.ServeContent] takes.
+var emptyRange = regexp.MustCompile(`^\s*-\s*\+?0+\s*$`)
+
 // rangeProblems turns the text with which [http.ServeContent] refuses a range into a problem. Its
 // ReadFrom is the exchange's.
 type rangeProblems struct {
 	*exchange
 	request *http.Request
+	size    int64
 	refused bool
 }
 
@@ -91,11 +117,18 @@ func (p *rangeProblems) WriteHeader(status int) {
 		return
 	}
 	p.refused = true
-	delete(p.Header(), "Content-Disposition")
-	p.fail(p.request, withStatus(status, &registry.Error{
+	h := p.Header()
+	delete(h, "Content-Disposition")
+	problem := &registry.Error{
 		Kind: registry.Invalid, Msg: "the range is not within the file; Content-Range says how many bytes it has",
 		Fields: []registry.FieldError{{Field: "Range", Message: "is not within the file"}},
-	}))
+	}
+	if h.Get("Content-Range") == "" { // it could not be read
+		h["Content-Range"] = []string{"bytes */" + strconv.FormatInt(p.size, 10)}
+		problem.Msg = "the header Range must list parts in bytes, such as bytes=0-99, bytes=100- or bytes=-100"
+		problem.Fields[0].Message = "is not a list of parts in bytes"
+	}
+	p.fail(p.request, withStatus(status, problem))
 }
 
 // Write drops the text of the refusal.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -27,6 +28,7 @@ type exchange struct {
 	route  string // the pattern's path; "" when none matched
 	token  string // name of the caller's token
 	quiet  bool   // log at debug level only
+	query  url.Values
 
 	status int // 0 until the header is sent
 	bytes  int64
@@ -67,13 +69,9 @@ func (x *exchange) Write(p []byte) (int, error) {
 // longAnswer is well below the time that the server gives an answer.
 const longAnswer = answerTimeout / 4
 
-// A chunk is what a client must take within the stall timeout: small enough for a slow one. One who has
-// taken a chunk within fastChunk gets twice as much in the next, because each is a call of the system.
-const (
-	sendChunk = 1 << 20
-	maxChunk  = 8 << 20
-	fastChunk = time.Second / 4
-)
+// sendChunk is what a client must take within the stall timeout: small enough for a slow one. Larger ones
+// would save calls of the system, but what the kernel buffers says nothing of how fast the client is.
+const sendChunk = 1 << 20
 
 // ReadFrom sends all of src. The bytes of a file go from the kernel's cache to the socket
 // (sendfile), in chunks, so that the deadline can be set anew as long as there is progress.
@@ -92,12 +90,10 @@ func (x *exchange) ReadFrom(src io.Reader) (int64, error) {
 	// A deadline would outlive this answer and hit the connection's next one.
 	defer func() { _ = control.SetWriteDeadline(time.Time{}) }()
 	var total int64
-	size := int64(sendChunk)
 	for limited.N > 0 {
-		begun := time.Now()
 		// Writers without deadlines (tests, other servers) send all the same.
-		_ = control.SetWriteDeadline(begun.Add(x.server.opts.StallTimeout))
-		chunk := &io.LimitedReader{R: limited.R, N: min(limited.N, size)}
+		_ = control.SetWriteDeadline(time.Now().Add(x.server.opts.StallTimeout))
+		chunk := &io.LimitedReader{R: limited.R, N: min(limited.N, sendChunk)}
 		want := chunk.N
 		n, err := io.Copy(x.ResponseWriter, chunk) // uses the writer's ReadFrom where it has one
 		limited.N -= n
@@ -105,9 +101,6 @@ func (x *exchange) ReadFrom(src io.Reader) (int64, error) {
 		x.bytes += n
 		if err != nil || n < want {
 			return total, err
-		}
-		if size = sendChunk; time.Since(begun) < fastChunk {
-			size = min(2*want, maxChunk)
 		}
 	}
 	return total, nil

@@ -16,7 +16,7 @@ import (
 // resolve is a plain handler, for it is what machines ask most: the answer comes from the service as it is
 // sent, and there is nothing to decode that a query does not say itself.
 func (s *Server) resolve(x *exchange, r *http.Request) error {
-	query := r.URL.Query()
+	query := x.query
 	q := registry.Question{
 		Type: query.Get("type"), Region: query.Get("region"), Provider: query.Get("provider"),
 		Architecture: query.Get("arch"), Component: query.Get("component"),
@@ -29,19 +29,16 @@ func (s *Server) resolve(x *exchange, r *http.Request) error {
 			q.Metadata[key] = values[0]
 		}
 	}
-	artifact, ref := r.PathValue("namespace")+"/"+r.PathValue("name"), r.PathValue("ref")
-	found, err := s.svc.ResolveJSON(r.Context(), artifact, ref, q)
+	found, err := s.svc.ResolveJSON(r.Context(), r.PathValue("namespace")+"/"+r.PathValue("name"), r.PathValue("ref"), q)
 	if err != nil {
 		return err
 	}
 	media, body := jsonType, found.JSON
 	if preferred(r.Header["Accept"], "application/json", "text/plain") == "text/plain" {
-		media, body = plainType, []byte(found.ID+"\n")
-		if found.ID == "" {
-			if body, err = s.bare(r, artifact, ref, q); err != nil {
-				return err
-			}
+		if found.BareErr != nil {
+			return found.BareErr
 		}
+		media, body = plainType, []byte(found.Bare+"\n")
 	}
 	if found.Revocation != nil {
 		x.Header()["Warning"] = []string{revokedWarning(found.Revocation.Reason)}
@@ -49,16 +46,6 @@ func (s *Server) resolve(x *exchange, r *http.Request) error {
 	x.Header()["Content-Type"] = media
 	x.held = bytes.NewBuffer(body)
 	return nil
-}
-
-// bare is the plain answer about a build that is not one image.
-func (s *Server) bare(r *http.Request, artifact, ref string, q registry.Question) ([]byte, error) {
-	found, err := s.svc.Resolve(r.Context(), artifact, ref, q)
-	if err != nil {
-		return nil, err
-	}
-	id, err := found.Bare()
-	return []byte(id + "\n"), err
 }
 
 // revokedWarning is the value of a Warning header (RFC 7234, 5.5: code, agent, quoted text).

@@ -34,6 +34,7 @@ type route struct {
 	// body says what is done about the request's body before the handler runs.
 	body    func(*exchange, *http.Request) error
 	params  []string // query parameters
+	known   string   // which these are, for people
 	prefix  string   // of the query parameters whose names are open, such as "metadata."
 	handler handler
 }
@@ -53,6 +54,7 @@ func (s *Server) mount(op *huma.Operation, rt *route) {
 			rt.params = append(rt.params, p.Name)
 		}
 	}
+	rt.known = rt.knownParams()
 	s.mux.HandleFunc(op.Method+" "+op.Path, rt.serve)
 }
 
@@ -85,7 +87,8 @@ func (rt *route) admit(x *exchange, r *http.Request) (*http.Request, error) {
 		return r, registry.NoToken()
 	}
 	if r.URL.RawQuery != "" && !rt.open {
-		if err := rt.checkQuery(r.URL.RawQuery); err != nil {
+		var err error
+		if x.query, err = rt.checkQuery(r.URL.RawQuery); err != nil {
 			return r, err
 		}
 	}
@@ -95,12 +98,12 @@ func (rt *route) admit(x *exchange, r *http.Request) (*http.Request, error) {
 	return r, nil
 }
 
-// checkQuery refuses what would be overheard: a misspelt "regoin" must not widen a lookup, and
+// checkQuery reads a query, and refuses what would be overheard: a misspelt "regoin" must not widen a lookup, and
 // neither must "region=" out of a script whose variable is empty.
-func (rt *route) checkQuery(raw string) error {
+func (rt *route) checkQuery(raw string) (url.Values, error) {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
-		return badRequest("the query cannot be read: it must be name=value pairs, joined by & and percent-encoded",
+		return nil, badRequest("the query cannot be read: it must be name=value pairs, joined by & and percent-encoded",
 			registry.FieldError{Field: "query", Message: clip(err.Error())})
 	}
 	var found mistakes
@@ -109,13 +112,12 @@ func (rt *route) checkQuery(raw string) error {
 			return registry.FieldError{Field: clip(name), Message: fmt.Sprintf(format, args...)}
 		})
 	}
-	known := rt.knownParams()
 	for _, name := range slices.Sorted(maps.Keys(query)) {
 		values := query[name]
 		open := rt.prefix != "" && len(name) > len(rt.prefix) && strings.HasPrefix(name, rt.prefix)
 		switch {
 		case !open && !slices.Contains(rt.params, name):
-			add(name, "is not a query parameter of this request%s", known)
+			add(name, "is not a query parameter of this request%s", rt.known)
 		case len(values) > 1:
 			add(name, "is there %d times; give it once", len(values))
 		case values[0] == "" && !open:
@@ -124,7 +126,7 @@ func (rt *route) checkQuery(raw string) error {
 			add(name, "is not valid UTF-8, or has a NUL")
 		}
 	}
-	return found.err()
+	return query, found.err()
 }
 
 func (rt *route) knownParams() string {

@@ -31,10 +31,14 @@ func (t *tx) UpdateVersion(ctx context.Context, v registry.Version) error {
 		return err
 	}
 	return t.onArtifact(ctx, v.Artifact, func(q querier, id int64) error {
-		return execOne(ctx, q, `
+		if err := execOne(ctx, q, `
 UPDATE version SET status = $3, expect = $4, requested = $5, metadata = $6, completed_at = $7, revoked_at = $8, revoked_by = $9, revoked_reason = $10
 WHERE artifact_id = $1 AND number = $2`,
-			append([]any{id, v.Number}, c...)...)
+			append([]any{id, v.Number}, c...)...); err != nil {
+			return err
+		}
+		_, err := q.ExecContext(ctx, revokeAnswers, append([]any{id, v.Number}, c[5:]...)...)
+		return err
 	})
 }
 

@@ -44,6 +44,19 @@ func insertImages(ctx context.Context, q querier, key buildKey, images []registr
 	return verifiedInserts.run(ctx, q, key.columns(), verified)
 }
 
+// DeleteImages implements [registry.Tx].
+func (t *tx) DeleteImages(ctx context.Context, name registry.ArtifactName, number int64, component string, images []registry.Image) error {
+	return t.onBuild(ctx, name, number, component, func(q querier, key buildKey) error {
+		for _, image := range images {
+			if err := execOne(ctx, q, `DELETE FROM image WHERE artifact_id = $1 AND number = $2 AND ordinal = $3 AND provider = $4 AND region = $5 AND id = $6`,
+				append(key.columns(), image.Provider, image.Region, image.ID)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 const setVerification = `
 UPDATE image SET status = $7, verification = $8
 WHERE artifact_id = $1 AND number = $2 AND ordinal = $3 AND provider = $4 AND region = $5 AND id = $6`
@@ -71,7 +84,7 @@ type finding struct {
 	Attributes registry.Metadata `json:"attributes,omitempty"`
 }
 
-// encodeVerification returns ” twice where nobody looked.
+// encodeVerification returns two empty texts where nobody looked.
 func encodeVerification(v *registry.Verification) (status, verification string, err error) {
 	if v == nil {
 		return "", "", nil

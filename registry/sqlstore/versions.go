@@ -43,19 +43,28 @@ FROM v CROSS JOIN attachment t WHERE t.artifact_id = v.artifact_id AND t.number 
 }
 
 // finder is a way to find a version: the statements for it.
-type finder struct{ version, answers, amis string }
+type finder struct{ version, answers string }
 
-func newFinder(join string) finder {
-	return finder{versionQuery(join), answersQuery(join, ""), answersQuery(join, " AND i.provider = 'aws'")}
+// newFinder takes the joins of an artifact that find the version v, and those that find no more than its
+// number.
+func newFinder(version, numbered, number string) finder {
+	return finder{versionQuery(version), answersQuery(numbered, number)}
 }
 
 // In all of them the third parameter is what the version is found by.
 var (
-	byNumber      = newFinder(`JOIN version v ON v.artifact_id = a.id AND v.number = $3`)
-	bySemver      = newFinder(`JOIN version v ON v.artifact_id = a.id AND v.version = $3`)
-	byFingerprint = newFinder(`JOIN version v ON v.artifact_id = a.id AND v.fingerprint = $3`)
-	byChannel     = newFinder(`JOIN channel c ON c.artifact_id = a.id AND c.name = $3 JOIN version v ON v.artifact_id = c.artifact_id AND v.number = c.number`)
-	byHead        = newFinder(`JOIN head h ON h.artifact_id = a.id AND h.type = $3 JOIN version v ON v.artifact_id = h.artifact_id AND v.number = h.number`)
+	byNumber      = newFinder(`JOIN version v ON v.artifact_id = a.id AND v.number = $3`, ``, `$3`)
+	bySemver      = newFinder(joinSemver, joinSemver, `v.number`)
+	byFingerprint = newFinder(joinFingerprint, joinFingerprint, `v.number`)
+	byChannel     = newFinder(joinChannel+` JOIN version v ON v.artifact_id = c.artifact_id AND v.number = c.number`, joinChannel, `c.number`)
+	byHead        = newFinder(joinHead+` JOIN version v ON v.artifact_id = h.artifact_id AND v.number = h.number`, joinHead, `h.number`)
+)
+
+const (
+	joinSemver      = `JOIN version v ON v.artifact_id = a.id AND v.version = $3`
+	joinFingerprint = `JOIN version v ON v.artifact_id = a.id AND v.fingerprint = $3`
+	joinChannel     = `JOIN channel c ON c.artifact_id = a.id AND c.name = $3`
+	joinHead        = `JOIN head h ON h.artifact_id = a.id AND h.type = $3`
 )
 
 func find(sel registry.Selector) (by finder, key any) {
@@ -192,7 +201,7 @@ func revocation(at sql.NullInt64, by, reason string) *registry.Revocation {
 func (p *versionParts) assemble() registry.Version {
 	for i, ordinal := range p.ordinals {
 		images, files, attachments := p.images[ordinal], p.files[ordinal], p.attachments[ordinal]
-		slices.SortFunc(images, compareImages)
+		slices.SortFunc(images, registry.CompareImages)
 		slices.SortFunc(files, func(a, b registry.File) int { return strings.Compare(a.Name, b.Name) })
 		slices.SortFunc(attachments, func(a, b registry.Attachment) int { return strings.Compare(a.Name, b.Name) })
 		p.builds[i].Images, p.builds[i].Files, p.builds[i].Attachments = images, files, attachments
@@ -203,16 +212,6 @@ func (p *versionParts) assemble() registry.Version {
 }
 
 func compareBuilds(a, b registry.Build) int { return strings.Compare(a.Component, b.Component) }
-
-func compareImages(a, b registry.Image) int {
-	if c := strings.Compare(a.Region, b.Region); c != 0 {
-		return c
-	}
-	if c := strings.Compare(a.Provider, b.Provider); c != 0 {
-		return c
-	}
-	return strings.Compare(a.ID, b.ID)
-}
 
 // versionsQuery returns the statement for a page of an artifact's versions. It has one row for each
 // build of a version, or one if there is none, and one for an artifact without versions, so that it
