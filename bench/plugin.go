@@ -14,7 +14,7 @@ import (
 
 const pluginFigure = "post-processor, added to a build of one AMI"
 
-var pluginLimits = &limits{Goal: 100, AtMost: true, NoFloor: true}
+var pluginLimits = atMost(500, 100)
 
 // template builds one AMI; %s is the post-processor or nothing. Both templates load the same plugins.
 const template = `packer {

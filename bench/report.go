@@ -15,8 +15,6 @@ type limits struct {
 	Floor, Goal float64
 	// AtMost is for figures of which less is better.
 	AtMost bool
-	// NoFloor leaves the floor out: there is a goal only.
-	NoFloor bool
 }
 
 func atLeast(floor, goal float64) *limits { return &limits{Floor: floor, Goal: goal} }
@@ -30,7 +28,7 @@ type figure struct {
 	Value, Low, High float64
 	// Rounds is how many values that were.
 	Rounds int
-	Limits *limits // nil: for information
+	Limits *limits // nil: a detail, which is held to nothing
 	// Missing says why there is no value.
 	Missing string
 }
@@ -60,40 +58,52 @@ func missing(name, unit, why string, l *limits) figure {
 	return figure{Name: name, Unit: unit, Missing: why, Limits: l}
 }
 
-// verdict is ok, short, info where there is no floor, or missing where there is no value.
+// verdict of a figure that has limits is ok or short or, where there is no value, missing.
 func (f figure) verdict() string {
 	switch {
 	case f.Missing != "":
 		return "missing"
-	case f.Limits == nil || f.Limits.NoFloor:
-		return "info"
 	case f.Limits.AtMost && f.Value <= f.Limits.Floor, !f.Limits.AtMost && f.Value >= f.Limits.Floor:
 		return "ok"
 	}
 	return "short"
 }
 
-var columns = []string{"figure", "value", "unit", "floor", "goal", "verdict", "range"}
+var (
+	columns       = []string{"figure", "value", "unit", "floor", "goal", "verdict", "range"}
+	detailColumns = []string{"detail", "value", "unit", "range"}
+)
 
+// cells are the columns of a figure, or of a detail.
 func (f figure) cells() []string {
-	value, spread, floor, goal := "-", "-", "-", "-"
+	value, spread := "-", "-"
 	if f.Missing == "" {
 		value = number(f.Value)
 		if f.Rounds > 1 {
 			spread = number(f.Low) + " - " + number(f.High)
 		}
 	}
-	if l := f.Limits; l != nil {
-		sign := ">= "
-		if l.AtMost {
-			sign = "<= "
-		}
-		goal = sign + number(l.Goal)
-		if !l.NoFloor {
-			floor = sign + number(l.Floor)
+	l := f.Limits
+	if l == nil {
+		return []string{f.Name, value, f.Unit, spread}
+	}
+	sign := ">= "
+	if l.AtMost {
+		sign = "<= "
+	}
+	return []string{f.Name, value, f.Unit, sign + number(l.Floor), sign + number(l.Goal), f.verdict(), spread}
+}
+
+// split separates what has limits from the details.
+func split(figures []figure) (held, details []figure) {
+	for _, f := range figures {
+		if f.Limits != nil {
+			held = append(held, f)
+		} else {
+			details = append(details, f)
 		}
 	}
-	return []string{f.Name, value, f.Unit, floor, goal, f.verdict(), spread}
+	return held, details
 }
 
 // number has three digits, or all those before the point.
@@ -104,11 +114,19 @@ func number(v float64) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
-// printTable writes the figures aligned, and below them why figures are missing.
+// printTable writes the figures and then the details, aligned, and below them why some are missing.
 func printTable(w io.Writer, figures []figure) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	held, details := split(figures)
 	fmt.Fprintln(t, strings.Join(columns, "\t"))
-	for _, f := range figures {
+	for _, f := range held {
+		fmt.Fprintln(t, strings.Join(f.cells(), "\t"))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(t, "\n"+strings.Join(detailColumns, "\t"))
+	for _, f := range details {
 		fmt.Fprintln(t, strings.Join(f.cells(), "\t"))
 	}
 	if err := t.Flush(); err != nil {
@@ -125,10 +143,11 @@ func printTable(w io.Writer, figures []figure) error {
 
 func summary(figures []figure) string {
 	counts := map[string]int{}
-	for _, f := range figures {
+	held, _ := split(figures)
+	for _, f := range held {
 		counts[f.verdict()]++
 	}
-	return fmt.Sprintf("%d ok, %d short, %d missing, %d for information", counts["ok"], counts["short"], counts["missing"], counts["info"])
+	return fmt.Sprintf("%d ok, %d short, %d missing", counts["ok"], counts["short"], counts["missing"])
 }
 
 // record is a run as docs/benchmarks.md shows it.
@@ -151,11 +170,9 @@ func (r record) writeMarkdown(w io.Writer) error {
 	} {
 		fmt.Fprintf(&b, "| %s | %s |\n", row[0], strings.ReplaceAll(cmp.Or(row[1], "unknown"), "|", `\|`))
 	}
-	b.WriteString("\n## Figures\n\n| " + strings.Join(columns, " | ") + " |\n|---" + strings.Repeat("|---", len(columns)-1) + "|\n")
-	for _, f := range r.Figures {
-		b.WriteString("| " + strings.Join(f.cells(), " | ") + " |\n")
-	}
-	b.WriteString("\n" + summary(r.Figures) + ".\n")
+	held, details := split(r.Figures)
+	b.WriteString("\n## Figures\n\n" + markdownTable(columns, held) + "\n" + summary(r.Figures) + ".\n")
+	b.WriteString("\n## Details\n\n" + markdownTable(detailColumns, details))
 	for _, f := range r.Figures {
 		if f.Missing != "" {
 			fmt.Fprintf(&b, "\n%s is missing: %s.\n", f.Name, f.Missing)
@@ -163,6 +180,15 @@ func (r record) writeMarkdown(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func markdownTable(columns []string, figures []figure) string {
+	var b strings.Builder
+	b.WriteString("| " + strings.Join(columns, " | ") + " |\n" + strings.Repeat("|---", len(columns)) + "|\n")
+	for _, f := range figures {
+		b.WriteString("| " + strings.Join(f.cells(), " | ") + " |\n")
+	}
+	return b.String()
 }
 
 func (r record) method() string {

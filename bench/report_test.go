@@ -20,8 +20,8 @@ var someFigures = []figure{
 	median("short, more is better", "x", []float64{0.2994, 0.1}, atLeast(0.3, 0.5)),
 	median("met, less is better", "ms", []float64{999.7, 999.8}, atMost(1000, 200)),
 	median("short, less is better", "MiB", []float64{1234.5}, atMost(150, 64)),
-	median("without a floor", "ms", []float64{12.34}, pluginLimits),
-	median("for information", "req/s", []float64{76432.4, 69800, 80600}, nil),
+	median("met, with a unit of time", "ms", []float64{12.34}, pluginLimits),
+	median("a detail", "req/s", []float64{76432.4, 69800, 80600}, nil),
 	missing("without packer", "ms", "packer is not there; run make tools", pluginLimits),
 	median("without a round", "x", nil, atLeast(0.3, 0.5)),
 }
@@ -45,10 +45,13 @@ func TestPage(t *testing.T) {
 	}
 	golden(t, "page.md", out.String())
 	t.Run("every row of a table has its columns", func(t *testing.T) {
-		_, table, _ := strings.Cut(out.String(), "## Figures")
-		for line := range strings.Lines(table) {
-			if strings.HasPrefix(line, "|") && strings.Count(line, "|") != len(columns)+1 {
-				t.Errorf("got %q", line)
+		_, figures, _ := strings.Cut(out.String(), "## Figures")
+		figures, details, _ := strings.Cut(figures, "## Details")
+		for table, want := range map[string]int{figures: len(columns), details: len(detailColumns)} {
+			for line := range strings.Lines(table) {
+				if strings.HasPrefix(line, "|") && strings.Count(line, "|") != want+1 {
+					t.Errorf("got %q", line)
+				}
 			}
 		}
 	})

@@ -83,7 +83,7 @@ func cycloneDXFields() []field {
 func checkBOMFormat(w *walker, text []byte) error {
 	w.found.bomFormat = clip(text)
 	if string(text) != "CycloneDX" {
-		w.add(always, "is %q, not CycloneDX", clip(text))
+		w.addText(always, text, ", not CycloneDX")
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func serialNumberProblem(text string) string {
 
 func checkTimestamp(w *walker, text []byte) error {
 	if !isTimestamp(string(text)) {
-		w.add(always, "is %q, not a time such as 2026-01-31T12:00:00Z", clip(text))
+		w.addText(always, text, ", not a time such as 2026-01-31T12:00:00Z")
 	}
 	return nil
 }
@@ -127,9 +127,9 @@ func checkComponentType(w *walker, text []byte) error {
 	since, known := componentTypes[string(text)]
 	switch {
 	case !known:
-		w.add(always, "is %q, which no version has", clip(text))
+		w.addText(always, text, ", which no version has")
 	case since > 0:
-		w.add(since-1, "is %q, which came with CycloneDX 1.%d", clip(text), since)
+		w.addText(since-1, text, ", which came with CycloneDX 1.%d", since)
 	}
 	return nil
 }

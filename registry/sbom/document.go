@@ -9,7 +9,7 @@ import (
 
 // rootFields has the fields of the documents of all standards: a member is read when it comes, and which
 // standard it was can be known at the end only. No two standards share a name.
-var rootFields = map[standard][]field{
+var rootFields = [...][]field{
 	cyclonedx: cycloneDXFields(),
 	spdx2:     spdx2Fields(),
 	spdx3:     spdx3Fields(),
@@ -26,7 +26,7 @@ var wrappers = map[string]string{
 func readJSON(in *source) (Document, error) {
 	w := &walker{
 		jsonReader: jsonReader{in: in},
-		mistakes:   mistakes{},
+		mistakes:   newMistakes(),
 		ids:        map[standard]identifiers{},
 		components: map[standard]int{},
 	}
@@ -34,7 +34,6 @@ func readJSON(in *source) (Document, error) {
 	if err != nil {
 		return Document{}, err
 	}
-	seen := map[standard]uint32{}
 	hint := ""
 	if k != isObject {
 		err = w.value(nil)
@@ -43,16 +42,19 @@ func readJSON(in *source) (Document, error) {
 			if says, ok := wrappers[string(name)]; ok {
 				hint = says
 			}
-			return w.root(name, seen)
+			return w.root(name)
 		})
 	}
-	if err != nil {
+	stopped := errors.Is(err, errStopped)
+	if err != nil && !stopped {
 		return Document{}, err
 	}
-	if err := atEnd(in, "JSON"); err != nil {
-		return Document{}, err
+	if !stopped {
+		if err := atEnd(in, "JSON"); err != nil {
+			return Document{}, err
+		}
 	}
-	return w.document(seen, hint)
+	return w.document(stopped, hint)
 }
 
 // atEnd makes sure that a document is alone.
@@ -61,24 +63,24 @@ func atEnd(in *source, what string) error {
 	if err == nil {
 		return flawf("has more after the %s document, at byte %d; attach each document by itself", what, in.at)
 	}
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF {
 		return nil
 	}
 	return err
 }
 
 // root reads a member of the document.
-func (w *walker) root(name []byte, seen map[standard]uint32) error {
+func (w *walker) root(name []byte) error {
 	for of, fields := range rootFields {
 		i := slices.IndexFunc(fields, func(f field) bool { return f.name == string(name) })
 		if i < 0 {
 			continue
 		}
-		w.of = of
-		if seen[of]&(1<<i) != 0 {
+		w.of = standard(of)
+		if w.seen[of]&(1<<i) != 0 {
 			w.add(always, "is there twice")
 		}
-		seen[of] |= 1 << i
+		w.seen[of] |= 1 << i
 		err := w.value(fields[i].value)
 		w.of = anyStandard
 		return err
@@ -86,16 +88,27 @@ func (w *walker) root(name []byte, seen map[standard]uint32) error {
 	return w.value(nil)
 }
 
-// document says at the end what the document was.
-func (w *walker) document(seen map[standard]uint32, hint string) (Document, error) {
-	has := func(of standard, name string) bool {
+// recognized reports whether the document, as far as it was read, says that it is of the standard.
+func (w *walker) recognized(of standard) bool {
+	has := func(name string) bool {
 		i := slices.IndexFunc(rootFields[of], func(f field) bool { return f.name == name })
-		return seen[of]&(1<<i) != 0
+		return w.seen[of]&(1<<i) != 0
 	}
+	switch of {
+	case cyclonedx:
+		return has("bomFormat") || has("specVersion")
+	case spdx2:
+		return has("spdxVersion") || has("SPDXID")
+	case spdx3:
+		return w.found.context != ""
+	}
+	return false
+}
+
+// document says at the end what the document was, or what it is if reading it was stopped.
+func (w *walker) document(stopped bool, hint string) (Document, error) {
 	w.path = w.path[:0]
-	isCycloneDX := has(cyclonedx, "bomFormat") || has(cyclonedx, "specVersion")
-	isSPDX2 := has(spdx2, "spdxVersion") || has(spdx2, "SPDXID")
-	isSPDX3 := w.found.context != ""
+	isCycloneDX, isSPDX2, isSPDX3 := w.recognized(cyclonedx), w.recognized(spdx2), w.recognized(spdx3)
 	d := Document{Encoding: "json"}
 	switch {
 	case isCycloneDX && (isSPDX2 || isSPDX3):
@@ -120,9 +133,11 @@ func (w *walker) document(seen map[standard]uint32, hint string) (Document, erro
 	if err != nil {
 		return Document{}, err
 	}
-	w.missing(rootFields[w.of], seen[w.of], "")
+	if !stopped {
+		w.missing(rootFields[w.of], w.seen[w.of], "")
+	}
 	d.Components = w.components[w.of]
-	return d.finish(w.mistakes, w.of, minor)
+	return d.finish(&w.mistakes, w.of, minor)
 }
 
 // supported returns the minor version of a CycloneDX document. One that names no version has that mistake,
@@ -155,7 +170,7 @@ func supported(of standard, d Document) (int, error) {
 }
 
 // finish returns the document if it has no mistakes.
-func (d Document) finish(m mistakes, of standard, minor int) (Document, error) {
+func (d Document) finish(m *mistakes, of standard, minor int) (Document, error) {
 	subject := d.String()
 	if d.Version == "" {
 		subject = d.Standard

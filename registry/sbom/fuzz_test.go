@@ -40,7 +40,7 @@ func FuzzRead(f *testing.F) {
 		if (err == nil) != (d != Document{}) {
 			t.Errorf("got %+v with error %v", d, err)
 		}
-		if err != nil && (!utf8.ValidString(err.Error()) || len(err.Error()) > 16<<10) {
+		if err != nil && (!utf8.ValidString(err.Error()) || len(err.Error()) > maxError) {
 			t.Errorf("error of %d bytes: %q", len(err.Error()), err)
 		}
 		body := bytes.TrimPrefix(content, []byte("\ufeff"))

@@ -1,7 +1,7 @@
 package sbom
 
 import (
-	"errors"
+	"bytes"
 	"io"
 	"strconv"
 	"strings"
@@ -33,19 +33,16 @@ func (j *jsonReader) fail(c byte, err error) error {
 	switch {
 	case err == nil:
 		return flawf("is broken JSON: %q is unexpected at byte %d%s", rune(c), j.in.at-1, in)
-	case errors.Is(err, io.EOF):
+	case err == io.EOF:
 		return flawf("is incomplete JSON: it ends at byte %d%s", j.in.at, in)
 	default:
 		return err
 	}
 }
 
-// where is the path of the value that is read.
+// where is the path of the value that is read, without its middle if it is long.
 func (j *jsonReader) where() string {
-	if len(j.path) > 0 && j.path[0] == '.' {
-		return string(j.path[1:])
-	}
-	return string(j.path)
+	return clipPath(bytes.TrimPrefix(j.path, []byte(".")), '.')
 }
 
 // kind is what a JSON value is.
@@ -197,7 +194,8 @@ func (j *jsonReader) string(keep bool) error {
 				return err
 			}
 			if keep {
-				j.keep(utf8.AppendRune(nil, r)...)
+				var buf [utf8.UTFMax]byte
+				j.keep(buf[:utf8.EncodeRune(buf[:], r)]...)
 			}
 		case keep:
 			j.keep(c)

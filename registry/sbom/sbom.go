@@ -3,7 +3,6 @@ package sbom
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 )
@@ -52,8 +51,8 @@ const (
 )
 
 // Read recognizes a document and checks it; the package comment says what is checked. The text of an error
-// completes the sentence `"name" …` and names up to ten mistakes; a *ReadError is returned when r
-// fails. More than MaxSize bytes are an error, and so is anything after the document.
+// completes the sentence `"name" …` and names up to ten mistakes in at most 8 KiB; a document of more than ten
+// thousand is not read further. A *ReadError is returned as soon as r fails. More than MaxSize bytes are an error, and so is anything after the document.
 //
 // Memory: a few buffers, a hash of every identifier (a million at most), and, in XML, the attributes or the text
 // of one element (4 MiB at most).
@@ -61,7 +60,7 @@ func Read(r io.Reader) (Document, error) {
 	head := make([]byte, 6)
 	n, err := io.ReadFull(r, head)
 	head = head[:n]
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return Document{}, &ReadError{err}
 	}
 	if err := checkMagic(head); err != nil {
@@ -69,7 +68,7 @@ func Read(r io.Reader) (Document, error) {
 	}
 	in := newSource(io.MultiReader(bytes.NewReader(head), r))
 	first, err := in.start()
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF {
 		return Document{}, flawEmpty
 	}
 	if err != nil {

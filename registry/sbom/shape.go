@@ -1,6 +1,8 @@
 package sbom
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -48,6 +50,7 @@ type walker struct {
 	jsonReader
 	of         standard // whose rules are applied
 	mistakes   mistakes
+	seen       [spdx3 + 1]uint32 // by standard, the root fields that were there
 	ids        map[standard]identifiers
 	components map[standard]int
 	documents  int // objects of type SpdxDocument
@@ -60,7 +63,16 @@ type found struct {
 }
 
 func (w *walker) add(until int, format string, args ...any) {
-	w.mistakes.add(w.of, until, w.in.at, "%s "+format, append([]any{w.where()}, args...)...)
+	if b := w.mistakes.count(w.of, until); b != nil {
+		b.note(w.in.at, w.where()+" "+fmt.Sprintf(format, args...))
+	}
+}
+
+// addText is add for a text that is wrong, which it quotes; format is what comes after it.
+func (w *walker) addText(until int, text []byte, format string, args ...any) {
+	if b := w.mistakes.count(w.of, until); b != nil {
+		b.note(w.in.at, fmt.Sprintf("%s is %q", w.where(), clip(text))+fmt.Sprintf(format, args...))
+	}
 }
 
 // identify notes the identifier that was read.
@@ -72,13 +84,20 @@ func identify(w *walker, id []byte) error {
 	}
 	fresh, err := ids.add(id)
 	if err == nil && !fresh {
-		w.add(always, "is %q, which another part has", clip(id))
+		w.addText(always, id, ", which another part has")
 	}
 	return err
 }
 
+// errStopped is returned when there are so many mistakes that the document is not read further.
+var errStopped = errors.New("too many mistakes")
+
 // value reads one value and notes what is wrong with it.
 func (w *walker) value(s *shape) error {
+	// The members of the document itself are read: its version may be one of them.
+	if w.depth > 1 && w.mistakes.tooMany(w.of) && w.recognized(w.of) {
+		return errStopped
+	}
 	k, err := w.peek()
 	if err != nil {
 		return err
@@ -186,8 +205,10 @@ func (w *walker) missing(fields []field, seen uint32, typ string) {
 		if len(f.need.types) > 0 && !slices.Contains(f.need.types, typ) {
 			continue
 		}
-		path := strings.TrimPrefix(w.where()+"."+f.name, ".")
-		w.mistakes.add(w.of, f.need.until, w.in.at, "%s is missing", path)
+		if b := w.mistakes.count(w.of, f.need.until); b != nil {
+			path := strings.TrimPrefix(w.where()+"."+f.name, ".")
+			b.note(w.in.at, path+" is missing")
+		}
 	}
 }
 

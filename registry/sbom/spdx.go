@@ -117,7 +117,7 @@ func foundContext(w *walker, text []byte) error {
 func only(want string) func(*walker, []byte) error {
 	return func(w *walker, text []byte) error {
 		if string(text) != want {
-			w.add(always, "is %q, not %s", clip(text), want)
+			w.addText(always, text, ", not %s", want)
 		}
 		return nil
 	}
@@ -125,7 +125,7 @@ func only(want string) func(*walker, []byte) error {
 
 func checkSPDXID(w *walker, text []byte) error {
 	if problem := spdxIDProblem(text); problem != "" {
-		w.add(always, "is %q%s", clip(text), problem)
+		w.addText(always, text, "%s", problem)
 		return nil
 	}
 	return identify(w, text)
@@ -144,7 +144,7 @@ func spdxIDProblem(id []byte) string {
 
 func checkNamespace(w *walker, text []byte) error {
 	if !isNamespace(string(text)) {
-		w.add(always, "is %q, not an absolute URI without #", clip(text))
+		w.addText(always, text, ", not an absolute URI without #")
 	}
 	return nil
 }
@@ -156,7 +156,7 @@ func isNamespace(text string) bool {
 
 func checkCreated(w *walker, text []byte) error {
 	if !isUTC(string(text)) {
-		w.add(always, "is %q, not a UTC time such as 2026-01-31T12:00:00Z", clip(text))
+		w.addText(always, text, ", not a UTC time such as 2026-01-31T12:00:00Z")
 	}
 	return nil
 }
@@ -168,7 +168,7 @@ func isUTC(text string) bool {
 
 func checkSpecVersion(w *walker, text []byte) error {
 	if !spdx3Version.Match(text) {
-		w.add(always, "is %q, not 3.0.x", clip(text))
+		w.addText(always, text, ", not 3.0.x")
 	}
 	return nil
 }

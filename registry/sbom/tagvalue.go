@@ -5,15 +5,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 )
 
 // maxLine is how long a line of a tag-value document may be; a text of several lines may be longer.
 const maxLine = 1 << 20
-
-var tagLine = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9]*):[ \t]*(.*)$`)
 
 // section is a part of a tag-value document: it begins with a tag of its own.
 type section struct {
@@ -58,15 +55,19 @@ type tagReader struct {
 func readTagValue(in *source) (Document, error) {
 	t := &tagReader{
 		lines:    bufio.NewScanner(in),
-		mistakes: mistakes{}, ids: newIdentifiers(),
+		mistakes: newMistakes(), ids: newIdentifiers(),
 		document: map[string]bool{},
 	}
 	t.lines.Buffer(nil, maxLine)
-	for t.lines.Scan() {
-		t.line++
+	stopped := false
+	for !stopped && t.scan() {
 		if err := t.tag(t.lines.Bytes()); err != nil {
 			return Document{}, err
 		}
+		stopped = t.mistakes.tooMany(spdx2)
+	}
+	if stopped {
+		return t.finish(nil)
 	}
 	if err := t.lines.Err(); err != nil {
 		return Document{}, t.fail(err)
@@ -75,17 +76,34 @@ func readTagValue(in *source) (Document, error) {
 		return Document{}, flawNeither
 	}
 	t.endSection()
+	return t.finish(documentTags)
+}
+
+// scan goes on to the next line. When the reader fails, what the scanner still has is no line: it may be cut.
+func (t *tagReader) scan() bool {
+	if !t.lines.Scan() {
+		return false
+	}
+	if _, failed := errors.AsType[*ReadError](t.lines.Err()); failed {
+		return false
+	}
+	t.line++
+	return true
+}
+
+// finish returns the document if it has the tags and no mistakes.
+func (t *tagReader) finish(tags []string) (Document, error) {
 	d := Document{Standard: "SPDX", Version: strings.TrimPrefix(t.version, "SPDX-"), Encoding: "tag-value", Components: t.packages}
 	minor, err := supported(spdx2, d)
 	if err != nil {
 		return Document{}, err
 	}
-	for _, name := range documentTags {
+	for _, name := range tags {
 		if !t.document[name] {
 			t.add("%s is missing", name)
 		}
 	}
-	return d.finish(t.mistakes, spdx2, minor)
+	return d.finish(&t.mistakes, spdx2, minor)
 }
 
 func (t *tagReader) fail(err error) error {
@@ -99,7 +117,9 @@ func (t *tagReader) fail(err error) error {
 }
 
 func (t *tagReader) add(format string, args ...any) {
-	t.mistakes.add(spdx2, always, int64(t.line), "%s", fmt.Sprintf(format, args...))
+	if b := t.mistakes.count(spdx2, always); b != nil {
+		b.note(int64(t.line), fmt.Sprintf(format, args...))
+	}
 }
 
 // tag reads a line, and those after it if its text goes on there.
@@ -108,15 +128,15 @@ func (t *tagReader) tag(line []byte) error {
 	if len(line) == 0 || line[0] == '#' {
 		return nil
 	}
-	m := tagLine.FindSubmatch(line)
-	if m == nil {
+	before, after, ok := bytes.Cut(line, []byte(":"))
+	if !ok || !isTag(before) {
 		if !t.recognized {
 			return flawNeither
 		}
 		t.add("line %d is no tag and value", t.line)
 		return nil
 	}
-	name, value := string(m[1]), string(m[2])
+	name, value := string(before), string(bytes.TrimLeft(after, " \t"))
 	if !t.recognized {
 		if err := t.recognize(name); err != nil {
 			return err
@@ -134,6 +154,17 @@ func (t *tagReader) tag(line []byte) error {
 		}
 	}
 	return t.value(name, value)
+}
+
+// isTag reports whether the text is a letter and then letters and digits.
+func isTag(text []byte) bool {
+	for i, c := range text {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return len(text) > 0
 }
 
 // recognize looks at the first tag: SPDX documents begin with those of the document itself.
@@ -164,10 +195,9 @@ func (t *tagReader) text(value string) (string, error) {
 		if ended {
 			return value, nil
 		}
-		if !t.lines.Scan() {
+		if !t.scan() {
 			break
 		}
-		t.line++
 		rest = t.lines.Text()
 	}
 	if err := t.lines.Err(); err != nil {
@@ -239,10 +269,9 @@ func (t *tagReader) endSection() {
 	if t.now.what == "" {
 		return
 	}
-	of := fmt.Sprintf(" of the %s at line %d", t.now.what, t.began)
 	for _, name := range t.now.required {
 		if !t.tags[name] {
-			t.add("%s%s is missing", name, of)
+			t.add("%s of the %s at line %d is missing", name, t.now.what, t.began)
 		}
 	}
 }

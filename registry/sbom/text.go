@@ -1,7 +1,6 @@
 package sbom
 
 import (
-	"errors"
 	"io"
 	"unicode/utf8"
 )
@@ -22,7 +21,7 @@ func (t *textReader) Read(p []byte) (int, error) {
 	n, err := t.r.Read(p)
 	switch {
 	case err == nil:
-	case errors.Is(err, io.EOF):
+	case err == io.EOF: // as io.Reader has it: an error that wraps io.EOF is no end, and must not pass for one
 		t.err = io.EOF
 	default:
 		t.err = &ReadError{err}
@@ -33,7 +32,7 @@ func (t *textReader) Read(p []byte) (int, error) {
 	good := t.check(p[:n])
 	if good < n {
 		t.err = flawf("is not text: byte %d is 0x%02x", t.at+int64(good), p[good])
-	} else if errors.Is(t.err, io.EOF) && len(t.part) > 0 {
+	} else if t.err == io.EOF && len(t.part) > 0 {
 		t.err = flawf("is not text: it ends at byte %d, within a character", t.at+int64(good))
 	}
 	t.at += int64(good)

@@ -1,6 +1,7 @@
 package sbom
 
 import (
+	"bytes"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -45,21 +46,32 @@ type xmlReader struct {
 
 // element is one that has begun and not ended.
 type element struct {
-	name     string // with namespace, unless it is that of the document
+	local    string // its name without namespace
+	name     string // the same if its namespace is that of the document, else foreign
 	number   int    // which one of its name it is in its parent, from 1
-	text     []byte // at most maxText of the text that is directly in it, if it is wanted
+	text     []byte // at most maxTime of the text that is directly in it, if it is wanted
 	children map[string]int
 }
 
+// foreign stands for the names of other namespaces. A namespace is as long as a tag can be, and any number of
+// elements can be of it: it must not be copied for each.
+const foreign = " "
+
+// maxTime is how much of the text of a timestamp is kept.
+const maxTime = 4 << 10
+
 // readXML reads an XML document.
 func readXML(in *source) (Document, error) {
-	bytes := &tokenReader{source: in}
-	x := &xmlReader{decoder: xml.NewDecoder(bytes), before: in.at, mistakes: mistakes{}, ids: newIdentifiers()}
+	tokens := &tokenReader{source: in}
+	x := &xmlReader{decoder: xml.NewDecoder(tokens), before: in.at, mistakes: newMistakes(), ids: newIdentifiers()}
 	x.document = Document{Standard: "CycloneDX", Encoding: "xml"}
-	for {
-		bytes.token = 0
+	for !x.mistakes.tooMany(cyclonedx) {
+		tokens.token = 0
 		token, err := x.decoder.Token()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF {
+			if !x.ended {
+				return Document{}, flawNeither
+			}
 			break
 		}
 		if err != nil {
@@ -69,10 +81,7 @@ func readXML(in *source) (Document, error) {
 			return Document{}, err
 		}
 	}
-	if !x.ended {
-		return Document{}, flawNeither
-	}
-	return x.document.finish(x.mistakes, cyclonedx, x.minor)
+	return x.document.finish(&x.mistakes, cyclonedx, x.minor)
 }
 
 func (x *xmlReader) at() int64 { return x.before + x.decoder.InputOffset() }
@@ -108,24 +117,20 @@ func (x *xmlReader) in() string {
 	return " (in " + x.path() + ")"
 }
 
-// path is the XPath of the element that began last, such as bom/components/component[2].
+// path is the XPath of the element that began last, such as bom/components/component[2], without its middle if
+// it is long.
 func (x *xmlReader) path() string {
-	var b strings.Builder
+	var b bytes.Buffer
 	for i, e := range x.open {
 		if i > 0 {
 			b.WriteByte('/')
-			if i == 8 && len(x.open) > 16 {
-				b.WriteString("…")
-				break
-			}
 		}
-		_, name, _ := cutLast(e.name)
-		b.WriteString(clip(name))
+		b.WriteString(clip(e.local))
 		if i > 0 && isPart(e.name) {
 			b.WriteString("[" + strconv.Itoa(e.number) + "]")
 		}
 	}
-	return b.String()
+	return clipPath(b.Bytes(), '/')
 }
 
 // isPart reports whether elements of the name have brothers.
@@ -133,16 +138,10 @@ func isPart(name string) bool {
 	return slices.Contains([]string{"component", "service", "dependency", "hash", "reference", "composition"}, name)
 }
 
-// cutLast separates a name from its namespace.
-func cutLast(name string) (space, local string, found bool) {
-	if i := strings.LastIndexByte(name, ' '); i >= 0 {
-		return name[:i], name[i+1:], true
-	}
-	return "", name, false
-}
-
 func (x *xmlReader) add(format string, args ...any) {
-	x.mistakes.add(cyclonedx, always, x.at(), "%s", x.path()+fmt.Sprintf(format, args...))
+	if b := x.mistakes.count(cyclonedx, always); b != nil {
+		b.note(x.at(), x.path()+fmt.Sprintf(format, args...))
+	}
 }
 
 func (x *xmlReader) token(token xml.Token) error {
@@ -161,8 +160,8 @@ func (x *xmlReader) token(token xml.Token) error {
 			}
 			return nil
 		}
-		if e := &x.open[len(x.open)-1]; wantsText(e.name) {
-			e.text = append(e.text, t[:min(len(t), maxText-len(e.text))]...)
+		if e := &x.open[len(x.open)-1]; e.name == "timestamp" {
+			e.text = append(e.text, t[:min(len(t), maxTime-len(e.text))]...)
 		}
 	case xml.EndElement:
 		x.end()
@@ -180,10 +179,6 @@ func (x *xmlReader) stray() error {
 	return flawNeither
 }
 
-func wantsText(name string) bool {
-	return slices.Contains([]string{"name", "timestamp", "url"}, name)
-}
-
 func (x *xmlReader) start(t xml.StartElement) error {
 	if len(x.open) == 0 {
 		if err := x.recognize(t.Name); err != nil {
@@ -193,19 +188,19 @@ func (x *xmlReader) start(t xml.StartElement) error {
 	if len(x.open) == maxDepth {
 		return flawf("is XML that is more than %d levels deep at byte %d", maxDepth, x.at())
 	}
-	e := element{name: t.Name.Local, number: 1}
+	e := element{local: t.Name.Local, name: t.Name.Local, number: 1}
 	if t.Name.Space != x.space {
-		e.name = t.Name.Space + " " + t.Name.Local
+		e.name = foreign
 	}
 	parent := ""
 	if len(x.open) > 0 {
 		p := &x.open[len(x.open)-1]
 		parent = p.name
-		if p.children == nil {
-			p.children = map[string]int{}
-		}
 		// Other names are not counted: a document can have any number of them.
 		if knownElement(e.name) {
+			if p.children == nil {
+				p.children = map[string]int{}
+			}
 			p.children[e.name]++
 			e.number = p.children[e.name]
 		}
@@ -215,7 +210,7 @@ func (x *xmlReader) start(t xml.StartElement) error {
 }
 
 func knownElement(name string) bool {
-	return isPart(name) || wantsText(name) || slices.Contains([]string{"version", "modified", "components"}, name)
+	return isPart(name) || slices.Contains([]string{"name", "url", "version", "modified", "components"}, name)
 }
 
 // recognize looks at the document element.
@@ -242,7 +237,7 @@ func (x *xmlReader) recognize(name xml.Name) error {
 // attributes checks the attributes of the element that just began.
 func (x *xmlReader) attributes(attrs []xml.Attr, parent string) error {
 	e := x.open[len(x.open)-1]
-	if strings.Contains(e.name, " ") {
+	if e.name == foreign {
 		return nil
 	}
 	has := map[string]string{}
