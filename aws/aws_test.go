@@ -25,12 +25,18 @@ const (
 func simulate(t *testing.T, options ...ec2sim.Option) *ec2sim.Server {
 	t.Helper()
 	sim := ec2sim.New(options...)
-	ts := httptest.NewServer(sim)
-	t.Cleanup(ts.Close)
-	environment(t, ts.URL)
+	environment(t, serve(t, sim))
 	t.Setenv("AWS_ACCESS_KEY_ID", "test")
 	t.Setenv("AWS_SECRET_ACCESS_KEY", "test")
 	return sim
+}
+
+// serve returns the address of a simulated EC2.
+func serve(t *testing.T, sim *ec2sim.Server) string {
+	t.Helper()
+	ts := httptest.NewServer(sim)
+	t.Cleanup(ts.Close)
+	return ts.URL
 }
 
 // environment has an endpoint and no credentials.

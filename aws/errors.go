@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -30,6 +31,12 @@ var (
 // diagnose returns the kind of an error of a call in a region, and a sentence with a blank for the names
 // of the regions that says what is wrong and what to do.
 func diagnose(err error) (registry.Kind, string) {
+	if own, ok := errors.AsType[*registry.Error](err); ok {
+		return own.Kind, strings.ReplaceAll(own.Msg, "%", "%%") + " (asked for in %s)"
+	}
+	if _, ok := errors.AsType[*defect](err); ok {
+		return registry.Internal, "looking for AMIs failed in %s, because almanac has a defect; please report it"
+	}
 	code := ""
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		code = api.ErrorCode()
@@ -54,11 +61,14 @@ func noSuchHost(err error) bool {
 
 // mayPass says whether the same call may succeed later: the network, throttling, an error of the server.
 func mayPass(err error) bool {
+	if own, ok := errors.AsType[*registry.Error](err); ok {
+		return own.Kind == registry.Unavailable
+	}
 	return retry.IsErrorRetryables(retry.DefaultRetryables).IsErrorRetryable(err) == sdk.TrueTernary
 }
 
 // regionErrors is one error for all regions; nil when there is none. Its kind is the one that needs
-// somebody to do something, if there is any: Invalid before Forbidden before Unavailable.
+// somebody to do something, if there is any: Internal before Invalid before Forbidden before Unavailable.
 func regionErrors(errs map[string]error) error {
 	if len(errs) == 0 {
 		return nil
@@ -76,13 +86,18 @@ func regionErrors(errs map[string]error) error {
 			sentences = append(sentences, sentence)
 		}
 		regions[sentence] = append(regions[sentence], region)
-		list = append(list, fmt.Errorf("%s: %w", region, errs[region]))
+		if _, own := errors.AsType[*registry.Error](errs[region]); !own {
+			list = append(list, fmt.Errorf("%s: %w", region, errs[region]))
+		}
 	}
 	for i, sentence := range sentences {
 		sentences[i] = fmt.Sprintf(sentence, strings.Join(regions[sentence], ", "))
 	}
-	e := &registry.Error{Kind: registry.Unavailable, Msg: strings.Join(sentences, "; "), Err: list}
-	for _, kind := range []registry.Kind{registry.Forbidden, registry.Invalid} {
+	e := &registry.Error{Kind: registry.Unavailable, Msg: strings.Join(sentences, "; ")}
+	if len(list) > 0 {
+		e.Err = list
+	}
+	for _, kind := range []registry.Kind{registry.Forbidden, registry.Invalid, registry.Internal} {
 		if kinds[kind] {
 			e.Kind = kind
 		}
@@ -108,14 +123,73 @@ func stopped(ctx context.Context) error {
 	return &registry.Error{Kind: registry.Unavailable, Msg: "looking for AMIs was stopped", Err: ctx.Err()}
 }
 
-// noCredentials is the error of a configuration that gives no credentials, for the reason err.
-func noCredentials(err error) error {
-	e := &registry.Error{Kind: registry.Invalid, Err: err,
-		Msg: "there are no AWS credentials; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or sign in with aws sso login"}
-	// A machine without a role times out when it is asked for one: that does not pass.
-	operation, ok := errors.AsType[*smithy.OperationError](err)
-	if fromInstance := ok && operation.ServiceID == "ec2imds"; !fromInstance && mayPass(err) {
-		e.Kind, e.Msg = registry.Unavailable, "AWS did not give credentials; check the network, and try again later"
+// noCredentials is the error of a configuration that gives no credentials, for the reason err. It does not
+// have err in its chain: that of a credential_process quotes all that the program wrote, which is the
+// credentials themselves where it wrote something else beside them.
+func noCredentials(err error) *registry.Error {
+	// This is how the SDK's processcreds.ProviderError begins.
+	if strings.Contains(err.Error(), "process provider error: ") {
+		return registry.Errorf(registry.Invalid, "the credential_process of the AWS profile gave no credentials; run it by hand: it must exit with 0 and write its JSON to stdout and nothing else")
 	}
-	return e
+	operation, called := errors.AsType[*smithy.OperationError](err)
+	// A machine without a role times out when it is asked for one: that does not pass.
+	if called && operation.ServiceID == "ec2imds" {
+		return registry.Errorf(registry.Invalid, noneText, "")
+	}
+	if mayPass(err) {
+		return registry.Errorf(registry.Unavailable, "AWS did not give credentials%s; check the network, and try again later", refusedBy(err))
+	}
+	return registry.Errorf(registry.Invalid, noneText, refusedBy(err))
+}
+
+const noneText = "there are no AWS credentials%s; set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or sign in with aws sso login"
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,64}$`)
+
+// refusedBy names the AWS service that was asked for credentials and its error code, as far as there are
+// such, and nothing else that it said.
+func refusedBy(err error) string {
+	var words []string
+	if operation, ok := errors.AsType[*smithy.OperationError](err); ok {
+		words = append(words, operation.ServiceID, operation.OperationName)
+	}
+	if api, ok := errors.AsType[smithy.APIError](err); ok {
+		words = append(words, api.ErrorCode())
+	}
+	words = slices.DeleteFunc(words, func(word string) bool { return !plainWord.MatchString(word) })
+	if len(words) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(words, " ") + ")"
+}
+
+// withheld gives credentials, or an error that can be shown.
+type withheld struct{ sdk.CredentialsProvider }
+
+// Retrieve fails with what [noCredentials] says, also in the middle of a call to EC2, for which they are
+// renewed.
+func (w withheld) Retrieve(ctx context.Context) (sdk.Credentials, error) {
+	credentials, err := w.CredentialsProvider.Retrieve(ctx)
+	switch {
+	case err == nil:
+		return credentials, nil
+	case ctx.Err() != nil:
+		return sdk.Credentials{}, ctx.Err()
+	}
+	return sdk.Credentials{}, noCredentials(err)
+}
+
+// defect is a panic of a search.
+type defect struct{ value any }
+
+func (d *defect) Error() string { return fmt.Sprintf("panic: %v", d.value) }
+
+// safely turns a panic into an error: this runs in Packer's plugin, whose end would cost the image.
+func safely(run func() error) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &defect{value}
+		}
+	}()
+	return run()
 }

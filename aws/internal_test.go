@@ -68,15 +68,16 @@ func TestMissingCredentialsThatMayCome(t *testing.T) {
 		name    string
 		service string
 		want    registry.Kind
+		text    string
 	}{
-		{"no role of an instance", "ec2imds", registry.Invalid},
-		{"STS away", "STS", registry.Unavailable},
+		{"no role of an instance", "ec2imds", registry.Invalid, "there are no AWS credentials; set"},
+		{"STS away", "STS", registry.Unavailable, "AWS did not give credentials (STS); check the network"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			err := noCredentials(fmt.Errorf("refresh: %w", &smithy.OperationError{ServiceID: test.service, Err: timeout}))
-			if got := registry.KindOf(err); got != test.want {
-				t.Errorf("got %s, want %s", got, test.want)
+			if err.Kind != test.want || !strings.HasPrefix(err.Error(), test.text) || strings.Contains(err.Error(), "i/o timeout") {
+				t.Errorf("got %s: %v; want %s, %q, and no cause", err.Kind, err, test.want, test.text)
 			}
 		})
 	}

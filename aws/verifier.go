@@ -94,6 +94,9 @@ func NewVerifier(ctx context.Context, o Options) (*Verifier, error) {
 		e.Err = err
 		return nil, e
 	}
+	if cfg.Credentials != nil {
+		cfg.Credentials = withheld{cfg.Credentials}
+	}
 	if cfg.RetryMaxAttempts == 0 {
 		cfg.RetryMaxAttempts = maxAttempts
 	}
@@ -117,6 +120,9 @@ func userAgent(name, version string) func(*middleware.Stack) error {
 //   - Invalid: no credentials, or none that AWS accepts; a region or an endpoint that there is not
 //   - Forbidden: the credentials may not describe images
 //   - Unavailable: what may pass: the network, throttling beyond all retries, a context that ended
+//   - Internal: a defect
+//
+// What it wraps is for whoever asked, and not to be published; its text never has credentials.
 func (v *Verifier) Verify(ctx context.Context, images []registry.Image) ([]registry.Image, error) {
 	images = slices.Clone(images)
 	wanted, err := byRegion(images)
@@ -194,7 +200,7 @@ func (v *Verifier) search(ctx context.Context, wanted map[string][]string) (map[
 		s := v.newSearch(region, ids, deadline)
 		searches[region] = s
 		group.Go(func() {
-			if err := s.run(ctx, waiting); err != nil {
+			if err := safely(func() error { return s.run(ctx, waiting) }); err != nil {
 				stopWaiting()
 				lock.Lock()
 				defer lock.Unlock()
@@ -222,7 +228,7 @@ func (v *Verifier) checkCredentials(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return stopped(ctx)
 	}
-	return noCredentials(err)
+	return err
 }
 
 func (v *Verifier) log(format string, args ...any) {

@@ -24,10 +24,28 @@ func TestLatePublicationMovesNoChannelBack(t *testing.T) {
 	if err != nil || c.Number != 1 || len(c.Moves) != 1 {
 		t.Errorf("the channel went back: %+v, %v", c, err)
 	}
+	if v, err := w.Version(ctx, "cargomedia/app", "2"); err != nil || !v.CreatedAt.Equal(monday) || !v.Builds[0].CreatedAt.Equal(w.clock) {
+		t.Errorf("made at %s, recorded at %s, %v", v.CreatedAt, v.Builds[0].CreatedAt, err)
+	}
 	wednesday := w.clock
 	again := amis("wednesday", "a.x", "us-east-1")
 	again.Channels, again.BuiltAt = []string{"production"}, &wednesday
 	if receipt := w.publish(ctx, "cargomedia/app", again); !receipt.Channels[0].Points {
 		t.Errorf("one that was built since did not move it: %+v", receipt)
+	}
+}
+
+func TestLatePublicationsMoveAChannelInTheirOrder(t *testing.T) {
+	w, ctx := newWorld(t), admin(t)
+	begun := w.clock
+	w.clock = w.clock.Add(24 * time.Hour)
+	for i, fingerprint := range []string{"first", "second", "third"} {
+		built := begun.Add(time.Duration(i) * time.Hour)
+		pub := amis(fingerprint, "a.x", "us-east-1")
+		pub.Channels, pub.BuiltAt = []string{"production"}, &built
+		w.clock = w.clock.Add(time.Second)
+		if receipt := w.publish(ctx, "cargomedia/app", pub); !receipt.Channels[0].Points {
+			t.Errorf("%s: %+v", fingerprint, receipt)
+		}
 	}
 }

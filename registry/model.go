@@ -50,7 +50,7 @@ type Version struct {
 	// Requested are the channels that the version's publishers asked for, sorted.
 	Requested []string   `json:"requested_channels" doc:"Channels to move to this version when it is complete."`
 	Metadata  Metadata   `json:"metadata"`
-	CreatedAt time.Time  `json:"created_at"`
+	CreatedAt time.Time  `json:"created_at" doc:"When it was made; for a late publication, when that says it was built."`
 	CreatedBy string     `json:"created_by" doc:"Name of the token that made it."`
 	Completed *time.Time `json:"completed_at,omitempty"`
 	// Revocation is nil unless the version is revoked or will be.

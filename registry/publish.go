@@ -20,8 +20,8 @@ type Publication struct {
 	Expect []string `json:"expect,omitempty" doc:"Components without which the version is not complete."`
 	// Channels are moved to the version when it is complete, unless they point to a newer one.
 	Channels []string `json:"channels,omitempty" doc:"Channels to move to the version when it is complete. Needs the role promote."`
-	// BuiltAt is when it was built, for a publication that comes late: a channel that points to a version
-	// which was made since stays there.
+	// BuiltAt is when it was built, for a publication that comes late. A version that it makes counts as made
+	// then, and a channel that points to a version which was made since stays there.
 	BuiltAt *time.Time `json:"built_at,omitempty" doc:"When it was built, if it is published later: channels that point to a version made since stay there."`
 	// VersionMetadata is about all builds of the version.
 	VersionMetadata Metadata `json:"version_metadata,omitempty"`
@@ -218,6 +218,14 @@ func (p *publishing) openVersion(ctx context.Context) error {
 	return p.agree()
 }
 
+// builtAt is when the publication says that it was built, if that is in the past.
+func (p *publishing) builtAt() time.Time {
+	if at := p.pub.BuiltAt; at != nil && at.Before(p.now) {
+		return at.UTC().Truncate(time.Microsecond)
+	}
+	return p.now
+}
+
 func (p *publishing) newVersion(ctx context.Context) error {
 	version := p.pub.Version
 	if version == "" {
@@ -242,7 +250,7 @@ func (p *publishing) newVersion(ctx context.Context) error {
 	p.version = Version{
 		Artifact: p.name, VersionID: VersionID{Number: p.counters.LastNumber + 1, Version: version},
 		Fingerprint: p.pub.Fingerprint, Status: StatusOpen, Expect: p.pub.Expect, Metadata: p.pub.VersionMetadata,
-		CreatedAt: p.now, CreatedBy: p.actor,
+		CreatedAt: p.builtAt(), CreatedBy: p.actor,
 	}
 	p.counters.LastNumber = p.version.Number
 	return p.tx.InsertVersion(ctx, p.version, highest)
@@ -445,7 +453,7 @@ func (p *publishing) advance(ctx context.Context, channel string) error {
 	}
 	if current.Number > 0 && p.pub.BuiltAt != nil {
 		v, err := p.tx.Version(ctx, p.name, Selector{Number: current.Number})
-		if err != nil || v.CreatedAt.After(*p.pub.BuiltAt) {
+		if err != nil || v.CreatedAt.After(p.builtAt()) {
 			return err
 		}
 	}

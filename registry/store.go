@@ -106,7 +106,7 @@ type Tx interface {
 	DeleteArtifact(ctx context.Context, name ArtifactName) error
 
 	// InsertVersion adds a version without builds. The artifact follows: its last number, highest as
-	// given, and the version's CreatedAt as the time of its last change.
+	// given, and the version's CreatedAt as the time of its last change, unless that is later.
 	InsertVersion(ctx context.Context, v Version, highest string) error
 	// UpdateVersion sets status, expect, requested channels, metadata, completion and revocation.
 	UpdateVersion(ctx context.Context, v Version) error

@@ -1,15 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
 	"github.com/cargomedia/packer-plugin-almanac/internal/localfiles"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/registry/client"
-	"github.com/cargomedia/packer-plugin-almanac/registry/sbom"
 )
 
 // upload is a file of a build, or a document about it, that is to be sent.
@@ -34,77 +33,44 @@ func (u upload) send(a *app, to *client.Client, artifact string, build *registry
 	})
 }
 
-// document is an argument of --sbom or --attach.
-type document struct {
-	flag, path string
-	kind       registry.AttachmentKind
-}
-
-func (c *publishCmd) documents() []document {
-	var all []document
+func (c *publishCmd) documents() []localfiles.Document {
+	var all []localfiles.Document
 	for _, path := range c.SBOM {
-		all = append(all, document{"--sbom", path, registry.AttachmentSBOM})
+		all = append(all, localfiles.Document{Field: "--sbom", Path: path, Kind: registry.AttachmentSBOM})
 	}
 	for _, path := range c.Attach {
-		all = append(all, document{"--attach", path, registry.AttachmentDocument})
+		all = append(all, localfiles.Document{Field: "--attach", Path: path, Kind: registry.AttachmentDocument})
 	}
 	return all
 }
 
-// planUploads reads documents as far as the registry will, and names them, so that nothing is sent before all
-// is right.
-func planUploads(p *problems, files []localfiles.File, documents []document) []upload {
+// planUploads looks at documents and names them, so that nothing is sent before all is right.
+func planUploads(p *problems, files []localfiles.File, documents []localfiles.Document) []upload {
 	var uploads []upload
 	for _, f := range files {
 		uploads = append(uploads, upload{File: f})
 	}
-	var good []document
-	var paths []string
+	var once []localfiles.Document
+	var twice problems
 	for _, d := range documents {
-		at := slices.IndexFunc(good, func(other document) bool { return localfiles.Absolute(other.path) == localfiles.Absolute(d.path) })
+		at := slices.IndexFunc(once, func(other localfiles.Document) bool {
+			return localfiles.Absolute(other.Path) == localfiles.Absolute(d.Path)
+		})
 		if at >= 0 {
-			p.add(d.flag, "%s is there twice, with %s, too; give it once", d.path, good[at].flag)
+			twice.add(d.Field, "%s is there twice, with %s, too; give it once", d.Path, once[at].Field)
 			continue
 		}
-		if err := d.check(); err != nil {
-			p.check(d.flag, err)
-			continue
-		}
-		good, paths = append(good, d), append(paths, d.path)
+		once = append(once, d)
 	}
-	named, wrong := localfiles.Plan(paths)
-	for _, err := range wrong {
-		p.check("--sbom, --attach", err)
+	named, bad := localfiles.PlanDocuments(once)
+	for _, b := range bad {
+		p.check(cmp.Or(b.Field, "--sbom, --attach"), b.Err)
 	}
-	for _, f := range named {
-		i := slices.Index(paths, f.Path)
-		uploads = append(uploads, upload{f, good[i].kind})
+	p.fields = append(p.fields, twice.fields...)
+	for _, d := range named {
+		uploads = append(uploads, upload{d.File, d.Kind})
 	}
 	return uploads
-}
-
-// check reads a bill of materials; of another document it is enough that it is a file.
-func (d document) check() error {
-	stat, err := os.Stat(d.path)
-	switch {
-	case err != nil:
-		return err
-	case stat.IsDir():
-		return fmt.Errorf("%s is a directory; attach the files in it", d.path)
-	case !stat.Mode().IsRegular():
-		return fmt.Errorf("%s is not a regular file", d.path)
-	case d.kind != registry.AttachmentSBOM:
-		return nil
-	}
-	f, err := os.Open(d.path)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	if _, err := sbom.Read(f); err != nil {
-		return fmt.Errorf("%s %w", d.path, err)
-	}
-	return nil
 }
 
 // everyAttachment is what stands for all names in --attachment; no file can have it for its name.

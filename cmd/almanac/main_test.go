@@ -68,6 +68,7 @@ func normal(ts *testscript.TestScript, neg bool, args []string) {
 		{`\bami-[0-9a-f]{17}\b`, "ami-00000000000000000"},
 		{`\bsnap-[0-9a-f]{17}\b`, "snap-00000000000000000"},
 		{`http://127\.0\.0\.1:\d+`, "http://127.0.0.1:7480"},
+		{`-[0-9a-f]{12}\.almanac-publish\.json`, "-0123456789ab.almanac-publish.json"},
 		{regexp.QuoteMeta(ts.Getenv("WORK")), "WORK"},
 	} {
 		text = regexp.MustCompile(r.pattern).ReplaceAllString(text, r.replacement)

@@ -35,6 +35,7 @@ type sent struct {
 	WrittenAt time.Time             `json:"written_at,omitzero"`
 	Reason    string                `json:"reason,omitempty"`
 	Receipt   *registry.Receipt     `json:"receipt,omitempty"`
+	Warning   string                `json:"warning,omitempty"`
 	Error     *failure              `json:"error,omitempty"`
 
 	err error
@@ -50,9 +51,13 @@ func (c *publishCmd) sendFiles(a *app, line *kong.Context) error {
 	if err != nil {
 		return err
 	}
-	files := []sent{}
+	files, away := []sent{}, false
 	for _, path := range paths {
-		s := c.sendFile(a, to, path)
+		s := sent{Path: path, err: hinted(about(path, errNotTried), "")}
+		if !away {
+			s = c.sendFile(a, to, path, files)
+			away = registry.KindOf(s.err) == registry.Unavailable && !answers(a.ctx, to)
+		}
 		if s.err != nil {
 			if _, ok := errors.AsType[*registry.Error](s.err); !ok {
 				s.err = oneLine{s.err}
@@ -74,6 +79,19 @@ func (c *publishCmd) sendFiles(a *app, line *kong.Context) error {
 	return worst(files, len(paths))
 }
 
+// errNotTried is the error of a file after one at which the registry did not answer, which was tried as long
+// as it is worth: the next one would be, too.
+var errNotTried = registry.Errorf(registry.Unavailable, "not tried, since the registry does not answer")
+
+// answers asks the registry for anything, once and soon.
+func answers(ctx context.Context, to *client.Client) bool {
+	const soon = 3 * time.Second
+	soonCtx, cancel := context.WithTimeout(ctx, soon)
+	defer cancel()
+	_, err := to.Artifacts(soonCtx, registry.ArtifactFilter{Limit: 1})
+	return registry.KindOf(err) != registry.Unavailable
+}
+
 // tell tells people the outcome of one of several files as soon as it is known.
 func (c *publishCmd) tell(a *app, s sent) {
 	switch {
@@ -84,6 +102,7 @@ func (c *publishCmd) tell(a *app, s sent) {
 		a.showReceipt(*s.Receipt)
 		a.printf("\n")
 	}
+	c.warn(a, s)
 	a.report(s.err)
 }
 
@@ -104,6 +123,14 @@ func (c *publishCmd) tellAll(a *app, paths []string, files []sent) {
 		}
 	case len(paths) == 1 && files[0].Receipt != nil:
 		a.showReceipt(*files[0].Receipt)
+		c.warn(a, files[0])
+	}
+}
+
+// warn tells people of a version that was recorded late. With -o json it is with the file.
+func (c *publishCmd) warn(a *app, s sent) {
+	if s.Warning != "" {
+		a.warn("%s", s.Warning)
 	}
 }
 
@@ -182,8 +209,8 @@ func otherFlags(line *kong.Context) []string {
 	return names
 }
 
-// sendFile sends one file, and marks it as recorded.
-func (c *publishCmd) sendFile(a *app, to *client.Client, path string) sent {
+// sendFile sends one file, and marks it as recorded. before are those that were sent already.
+func (c *publishCmd) sendFile(a *app, to *client.Client, path string, before []sent) sent {
 	s := sent{Path: path}
 	f, err := readPublishFile(a, path)
 	if err != nil {
@@ -204,6 +231,7 @@ func (c *publishCmd) sendFile(a *app, to *client.Client, path string) sent {
 		return s
 	}
 	s.Receipt = &receipt
+	s.Warning = late(a.ctx, to, f, receipt, before)
 	if path == stdinName {
 		return s
 	}
@@ -212,6 +240,35 @@ func (c *publishCmd) sendFile(a *app, to *client.Client, path string) sent {
 		s.err = hinted(err, "delete or rename the file; to send it again does no harm")
 	}
 	return s
+}
+
+// late warns of a version that a file made and that latest names now, although another one was recorded
+// while the file lay there: whatever follows latest has gone back. Those that the same command recorded are
+// in the order of their files. It is no error if that cannot be found out.
+func late(ctx context.Context, to *client.Client, f publishfile.File, r registry.Receipt, before []sent) string {
+	if r.Status != registry.StatusComplete {
+		return ""
+	}
+	const most = 500 // of a page
+	page, err := to.Versions(ctx, string(r.Artifact), registry.VersionFilter{Type: string(r.Type), Offered: true, Limit: min(len(before)+2, most)})
+	if err != nil || len(page.Versions) == 0 || page.Versions[0].Number != r.Number {
+		return ""
+	}
+	recorded := func(number int64) bool {
+		return slices.ContainsFunc(before, func(s sent) bool {
+			return s.Receipt != nil && s.Receipt.Artifact == r.Artifact && s.Receipt.Number == number
+		})
+	}
+	if made := page.Versions[0].CreatedAt.Equal(r.PublishedAt) || recorded(r.Number); !made {
+		return ""
+	}
+	for _, v := range page.Versions[1:] {
+		if v.CreatedAt.After(f.WrittenAt) && !recorded(v.Number) {
+			return fmt.Sprintf("latest of %s is %s now, which was built before %s was recorded (%s); if it should not be, revoke it: almanac revoke %s %d --reason TEXT",
+				r.Artifact, versionText(r.VersionID), versionText(v.VersionID), shortTime(v.CreatedAt), r.Artifact, r.Number)
+		}
+	}
+	return ""
 }
 
 // about says which file an error is about. A path is in the text of its own errors.

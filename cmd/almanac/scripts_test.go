@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -70,10 +71,13 @@ func kept(ts *testscript.TestScript, neg bool, args []string) {
 
 type checker interface{ Check(error) }
 
+// keptFiles counts publish files, so that each is later than the one before.
+var keptFiles atomic.Int64
+
 // keep writes a publish file for a build of files, or of an AMI where there are none.
 func keep(c checker, dir, address, artifact, fingerprint string, files []string, at func(string) string) string {
 	f := publishfile.File{
-		Address: address, Artifact: registry.ArtifactName(artifact), WrittenAt: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		Address: address, Artifact: registry.ArtifactName(artifact), WrittenAt: time.Date(2026, 1, 1, 0, 0, 0, int(keptFiles.Add(1)), time.UTC),
 		Reason: "the registry was away", Publication: registry.Publication{Fingerprint: fingerprint},
 	}
 	build := &f.Publication.Build

@@ -10,6 +10,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -168,4 +170,40 @@ func (f File) Use(ctx context.Context, use func(path string) error) error {
 		return err
 	}
 	return use(packed.Name())
+}
+
+// Copy writes the bytes to w: the file's own, or those of the directory's package, without a temporary
+// file.
+func (f File) Copy(ctx context.Context, w io.Writer) error {
+	if f.Dir {
+		return archive.Pack(ctx, w, f.Path)
+	}
+	stat, err := os.Stat(f.Path)
+	if err == nil && !stat.Mode().IsRegular() {
+		// Another one can wait for a writer, or have no end.
+		err = &fs.PathError{Op: "open", Path: f.Path, Err: errors.New("is not a regular file")}
+	}
+	if err != nil {
+		return err
+	}
+	file, err := os.Open(f.Path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }() // it was only read
+	_, err = io.Copy(w, reading{ctx, file})
+	return err
+}
+
+// reading ends with its context.
+type reading struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (r reading) Read(b []byte) (int, error) {
+	if err := r.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return r.r.Read(b)
 }

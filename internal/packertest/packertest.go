@@ -152,13 +152,7 @@ func (p *Packer) install(t testing.TB, source string, program func(dir string) (
 	t.Helper()
 	shared.Lock()
 	defer shared.Unlock()
-	if shared.dir == "" {
-		dir, err := os.MkdirTemp("", "almanac-packertest-")
-		if err != nil {
-			t.Fatal(err)
-		}
-		shared.dir, shared.installed = dir, map[string]error{}
-	}
+	makeShared(t)
 	p.plugins = filepath.Join(shared.dir, "plugins")
 	err, done := shared.installed[source]
 	if !done {
@@ -167,6 +161,18 @@ func (p *Packer) install(t testing.TB, source string, program func(dir string) (
 	}
 	if err != nil {
 		t.Fatalf("install %s: %v", source, err)
+	}
+}
+
+// makeShared makes what all tests of this process use; the caller holds the lock.
+func makeShared(t testing.TB) {
+	t.Helper()
+	if shared.dir == "" {
+		dir, err := os.MkdirTemp("", "almanac-packertest-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.dir, shared.installed = dir, map[string]error{}
 	}
 }
 
@@ -184,14 +190,18 @@ func (p *Packer) installFrom(source string, program func(dir string) (string, er
 
 // buildPlugin builds this project's plugin, in a version that Packer installs from a path.
 func buildPlugin(dir string) (string, error) {
+	const variables = "github.com/cargomedia/packer-plugin-almanac/version"
+	return goBuild(filepath.Join(dir, "packer-plugin-almanac"), ".",
+		"-ldflags", "-X "+variables+".Version=0.1.0 -X "+variables+".VersionPrerelease=dev")
+}
+
+// goBuild builds a program of this module as path.
+func goBuild(path, of string, flags ...string) (string, error) {
 	root, err := moduleRoot()
 	if err != nil {
 		return "", err
 	}
-	const variables = "github.com/cargomedia/packer-plugin-almanac/version"
-	path := filepath.Join(dir, "packer-plugin-almanac")
-	cmd := exec.Command("go", "build", "-buildvcs=false", "-o", path,
-		"-ldflags", "-X "+variables+".Version=0.1.0 -X "+variables+".VersionPrerelease=dev", ".")
+	cmd := exec.Command("go", append(append([]string{"build", "-buildvcs=false", "-o", path}, flags...), of)...)
 	cmd.Dir = root
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := cmd.CombinedOutput(); err != nil {

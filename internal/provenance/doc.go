@@ -23,7 +23,9 @@
 //	                 the CI says that it has checked out, if its commit is this one, else a tag of the commit
 //	git_author       who wrote the commit: "Name <email>"
 //	git_dirty        "true" if a tracked file, or a file of the template, differs from the commit, else
-//	                 "false". Other untracked files do not count: Packer writes such while it builds
+//	                 "false". Other untracked files do not count: Packer writes such while it builds. Of
+//	                 a submodule the commit counts, and not what is changed in it. Not known where the repository's own configuration has filters (git lfs install --local):
+//	                 git would run programs that the repository chooses
 //	ci               github-actions, gitlab, jenkins or bitbucket
 //	ci_run           the run's id there: GitHub's run id, GitLab's pipeline id, the build number of Jenkins
 //	                 (without one its build tag) and Bitbucket

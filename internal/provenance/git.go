@@ -27,8 +27,8 @@ type repository struct {
 	dirty string
 }
 
-// gitConfig keeps git from running other programs and from writing. Filters of the work tree's own
-// configuration are all that is left: without them every file that has one would look changed.
+// gitConfig keeps git from running other programs and from writing. Filters are all that is left, see
+// [git.filtered].
 var gitConfig = []string{
 	"--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=" + os.DevNull, "-c", "core.untrackedCache=false",
 	"-c", "log.showSignature=false", "-c", "credential.helper=", "-c", "color.ui=false",
@@ -115,17 +115,38 @@ func readRepository(ctx context.Context, dir string, t template, s Source) (repo
 	} else if tag, err := g.run(ctx, "describe", "--tags", "--exact-match", "HEAD"); err == nil {
 		r.tag = tag
 	}
-	dirty, err := g.dirty(ctx, t)
-	if err != nil {
-		return r, err
+	if filtered, err := g.filtered(ctx); filtered || err != nil {
+		return r, cmp.Or(err, errFilters)
 	}
-	r.dirty = dirty
-	return r, nil
+	r.dirty, err = g.dirty(ctx, t)
+	return r, err
+}
+
+var errFilters = errors.New("whether the work tree differs from the commit is not looked at, because the repository's own configuration has filters, which git would run")
+
+// filtered says whether the repository's own configuration has filters: programs that git runs to compare a
+// file with the commit. Whoever could write there must not have them run by a build; without them every file
+// that has one would look changed. Those of the user, such as Git LFS has, are the user's to choose.
+func (g git) filtered(ctx context.Context) (bool, error) {
+	found, err := g.run(ctx, "config", "--show-scope", "--name-only", "--get-regexp", `^filter\..*\.(clean|smudge|process)$`)
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == 1 {
+		return false, nil // there is none
+	}
+	if err != nil {
+		return false, err
+	}
+	for line := range strings.Lines(found) {
+		if scope, _, _ := strings.Cut(line, "\t"); scope != "global" && scope != "system" {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // dirty is the value of the key git_dirty.
 func (g git) dirty(ctx context.Context, t template) (string, error) {
-	changed, err := g.run(ctx, "status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=untracked")
+	// In the work tree of a submodule git would run the filters of that one's configuration.
+	changed, err := g.run(ctx, "status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=dirty")
 	if err != nil {
 		return "", err
 	}

@@ -248,3 +248,65 @@ func TestGitRunsNothingElse(t *testing.T) {
 		t.Errorf("git status runs nothing planted: %v", err)
 	}
 }
+
+// TestGitRunsNoFiltersOfTheRepository plants filters in its own configuration, and in that of a submodule.
+func TestGitRunsNoFiltersOfTheRepository(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("the planted program is a shell script")
+	}
+	ran := filepath.Join(t.TempDir(), "ran")
+	program := testRepository{t.TempDir()}.write(t, "planted", "#!/bin/sh\necho \"$0 $*\" >>"+ran+"\ncat\n")
+	if err := os.Chmod(program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	planted := "[filter \"x\"]\n\tclean = " + program + "\n"
+	withFilter := func(t *testing.T) testRepository {
+		r := newRepository(t)
+		r.write(t, ".gitattributes", "* filter=x\n")
+		r.git(t, "add", ".")
+		r.git(t, "commit", "-q", "-m", "attributes")
+		return r
+	}
+	collect := func(r testRepository, getenv func(string) string) registry.Metadata {
+		// Git compares what has another time than in the index.
+		r.write(t, "README", "first")
+		return Collect(t.Context(), Source{Dir: r.dir, Getenv: getenv, Log: t.Logf})
+	}
+	wantNone := func(t *testing.T) {
+		t.Helper()
+		if output, err := os.ReadFile(ran); err == nil {
+			t.Errorf("git ran: %s", output)
+		}
+	}
+	t.Run("its own", func(t *testing.T) {
+		r := withFilter(t)
+		r.git(t, "config", "include.path", "more")
+		r.write(t, ".git/more", planted)
+		if diff := cmp.Diff(r.metadata(t), collect(r, variables())); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		wantNone(t)
+	})
+	t.Run("those of a submodule", func(t *testing.T) {
+		inner, r := withFilter(t), newRepository(t)
+		r.git(t, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", inner.dir, "inner")
+		r.git(t, "commit", "-q", "-m", "submodule")
+		r.write(t, ".git/modules/inner/config", "[core]\n\tworktree = ../../../inner\n"+planted)
+		r.write(t, "inner/README", "first")
+		if diff := cmp.Diff(with(r.metadata(t), "git_dirty", "false"), collect(r, variables())); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		wantNone(t)
+	})
+	// Last, since it leaves what the others must not: the user's own are run, and this test can fail.
+	t.Run("but those of the user", func(t *testing.T) {
+		r := withFilter(t)
+		global := r.write(t, ".git/global", planted)
+		if diff := cmp.Diff(with(r.metadata(t), "git_dirty", "false"), collect(r, variables("GIT_CONFIG_GLOBAL", global))); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+		if _, err := os.Stat(ran); err != nil {
+			t.Errorf("git runs nothing planted: %v", err)
+		}
+	})
+}

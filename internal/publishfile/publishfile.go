@@ -31,7 +31,6 @@ import (
 
 	"github.com/cargomedia/packer-plugin-almanac/internal/localfiles"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
-	"github.com/cargomedia/packer-plugin-almanac/registry/client"
 )
 
 // Endings of file names.
@@ -72,9 +71,9 @@ type Content struct {
 	Kind registry.AttachmentKind `json:"kind,omitempty"` // of an attachment
 }
 
-// Name is the name of the file for a build: the same for the same build, so that a second failure
-// replaces the file of the first.
-func Name(artifact registry.ArtifactName, fingerprint, component string) string {
+// Name is the name of the file for a build in the registry at an address: the same for the same build, so
+// that a second failure replaces the file of the first.
+func Name(address string, artifact registry.ArtifactName, fingerprint, component string) string {
 	readable := strings.Map(func(r rune) rune {
 		if r == '.' || r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' {
 			return r
@@ -84,8 +83,12 @@ func Name(artifact registry.ArtifactName, fingerprint, component string) string 
 	if len(readable) > 80 {
 		readable = readable[:80]
 	}
-	sum := sha256.Sum256([]byte(string(artifact) + "\n" + fingerprint + "\n" + component))
-	return strings.TrimLeft(readable, ".-") + "-" + hex.EncodeToString(sum[:6]) + Suffix
+	sum := sha256.Sum256([]byte(strings.Join([]string{address, string(artifact), fingerprint, component}, "\n")))
+	name := strings.TrimLeft(readable, ".-") + "-" + hex.EncodeToString(sum[:6]) + Suffix
+	if registry.CheckFileName(name) != nil {
+		return "_" + name // it is called like a device of Windows
+	}
+	return name
 }
 
 // Measure sets size and digest of the contents that have no digest yet. The caller has set Path and Name
@@ -105,31 +108,10 @@ func (f *File) Measure(ctx context.Context) error {
 	return nil
 }
 
-// Write measures the contents as [File.Measure] does, and writes the file into dir, whole or not at all.
-// It returns the file's path.
-func Write(ctx context.Context, dir string, f File) (string, error) {
-	path := filepath.Join(dir, Name(f.Artifact, f.Publication.Fingerprint, f.Publication.Build.Component))
-	content, err := Encode(ctx, dir, f)
-	if err != nil {
-		return "", err
-	}
-	temporary, err := os.CreateTemp(dir, ".almanac-*")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = os.Remove(temporary.Name()) }() // gone when it was renamed
-	_, err = temporary.Write(content)
-	err = errors.Join(err, temporary.Chmod(0o644), temporary.Sync(), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	return path, err
-}
-
 // Encode is the text of the file that Write writes. Without a dir all paths in it are absolute.
 func Encode(ctx context.Context, dir string, f File) ([]byte, error) {
 	f.Format = format
-	f.WrittenAt = f.WrittenAt.UTC().Truncate(time.Second)
+	f.WrittenAt = f.WrittenAt.UTC() // with all its digits: files are sent in this order
 	f.Publication.Build.Files, f.Publication.Build.Attachments = nil, nil
 	if err := f.Measure(ctx); err != nil {
 		return nil, err
@@ -150,32 +132,11 @@ func Encode(ctx context.Context, dir string, f File) ([]byte, error) {
 // measure sets size and digest.
 func (c *Content) measure(ctx context.Context) error {
 	m := meter{Hash: sha256.New(), most: math.MaxInt64}
-	if err := c.read(ctx, &m); err != nil {
+	if err := (localfiles.File{Path: c.Path, Dir: c.Dir}).Copy(ctx, &m); err != nil {
 		return err
 	}
 	c.Size, c.SHA256 = m.size, m.digest()
 	return nil
-}
-
-// read writes the bytes of the content, those of a packed directory included, to w.
-func (c Content) read(ctx context.Context, w io.Writer) error {
-	return localfiles.File{Path: c.Path, Name: c.Name, Dir: c.Dir}.Use(ctx, func(path string) error {
-		stat, err := os.Stat(path)
-		if err == nil && !stat.Mode().IsRegular() {
-			// Another one can wait for a writer, or have no end.
-			err = &fs.PathError{Op: "open", Path: path, Err: errors.New("is not a regular file")}
-		}
-		if err != nil {
-			return err
-		}
-		f, err := os.Open(path)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = f.Close() }() // it was only read
-		_, err = io.Copy(w, reading{ctx, f})
-		return err
-	})
 }
 
 // errMore is the error of a meter that was given more than it takes.
@@ -207,25 +168,12 @@ func (c *Content) place(dir string) {
 	}
 }
 
-// reading ends with its context.
-type reading struct {
-	ctx context.Context
-	r   io.Reader
-}
-
-func (r reading) Read(b []byte) (int, error) {
-	if err := r.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return r.r.Read(b)
-}
-
 // Read reads a publish file. Where path is gone and was marked as recorded, it reads that one, so that
 // sending a file can be repeated.
 func Read(path string) (File, error) {
-	f, err := os.Open(path)
+	f, err := open(path)
 	if recorded, ok := recordedPath(path); errors.Is(err, fs.ErrNotExist) && ok {
-		if again, err2 := os.Open(recorded); err2 == nil {
+		if again, err2 := open(recorded); err2 == nil {
 			f, err = again, nil
 		}
 	}
@@ -238,6 +186,18 @@ func Read(path string) (File, error) {
 		return File{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return read, nil
+}
+
+// open opens a regular file. Opening a pipe would wait for a writer.
+func open(path string) (*os.File, error) {
+	stat, err := os.Stat(path)
+	if err == nil && !stat.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: path, Err: errors.New("is not a regular file")}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.Open(path)
 }
 
 // Decode reads the text of a publish file. Relative paths in it begin at dir.
@@ -292,103 +252,4 @@ func (f File) check() error {
 	}
 	slices.SortFunc(fields, func(a, b registry.FieldError) int { return strings.Compare(a.Field, b.Field) })
 	return &registry.Error{Kind: registry.Invalid, Msg: "the publish file has mistakes", Fields: fields}
-}
-
-// Send uploads the contents and publishes. It can be repeated: what is recorded already stays as it is.
-// Conflict: a local file is not the one that was built any more.
-func (f File) Send(ctx context.Context, to *client.Client, track client.Track) (registry.Receipt, error) {
-	pub := f.Publication
-	// All are compared before the first is sent, which can take an hour.
-	for _, c := range slices.Concat(f.Files, f.Attachments) {
-		if err := f.compare(ctx, c); err != nil {
-			return registry.Receipt{}, err
-		}
-	}
-	for _, c := range f.Files {
-		sent, err := f.send(ctx, to, c, track)
-		if err != nil {
-			return registry.Receipt{}, err
-		}
-		pub.Build.Files = append(pub.Build.Files, sent)
-	}
-	for _, c := range f.Attachments {
-		sent, err := f.send(ctx, to, c, track)
-		if err != nil {
-			return registry.Receipt{}, err
-		}
-		pub.Build.Attachments = append(pub.Build.Attachments, registry.Attachment{File: sent, Kind: c.Kind})
-	}
-	return to.Publish(ctx, string(f.Artifact), pub)
-}
-
-// local is where a content is on this machine.
-func (f File) local(c Content) localfiles.File {
-	path := filepath.FromSlash(c.Path)
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(f.dir, path)
-	}
-	return localfiles.File{Path: path, Name: c.Name, Dir: c.Dir}
-}
-
-// compare does not tell what is there instead, and reads no more than there should be: whoever wrote the
-// file chose the path.
-func (f File) compare(ctx context.Context, c Content) error {
-	path := f.local(c).Path
-	now := meter{Hash: sha256.New(), most: c.Size}
-	err := Content{Path: path, Dir: c.Dir}.read(ctx, &now)
-	if err != nil && !errors.Is(err, errMore) {
-		return err
-	}
-	if err != nil || now.size != c.Size || now.digest() != c.SHA256 {
-		return registry.Errorf(registry.Conflict, "%s is not what was built any more: it had %d bytes with the sha256 %s; put that back", path, c.Size, c.SHA256)
-	}
-	return nil
-}
-
-func (f File) send(ctx context.Context, to *client.Client, c Content, track client.Track) (sent registry.File, err error) {
-	local := f.local(c)
-	err = local.Use(ctx, func(path string) error {
-		sent, err = to.UploadFile(ctx, string(f.Artifact), path, c.Name, track)
-		return err
-	})
-	if err != nil {
-		return sent, fmt.Errorf("uploading %s: %w", local.Path, err)
-	}
-	if sent != c.File {
-		return sent, registry.Errorf(registry.Conflict, "%s changed while it was uploaded", local.Path)
-	}
-	return sent, nil
-}
-
-// Pending lists the publish files in a directory that are still to be sent, sorted.
-func Pending(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var paths []string
-	for _, e := range entries {
-		if strings.HasSuffix(e.Name(), Suffix) && !e.IsDir() {
-			paths = append(paths, filepath.Join(dir, e.Name()))
-		}
-	}
-	return paths, nil
-}
-
-func recordedPath(path string) (string, bool) {
-	base, ok := strings.CutSuffix(path, Suffix)
-	return base + RecordedSuffix, ok
-}
-
-// MarkRecorded renames a publish file that was sent, so that it is pending no more. A file that is called
-// otherwise, or gone, is left alone.
-func MarkRecorded(path string) error {
-	recorded, ok := recordedPath(path)
-	if !ok {
-		return nil
-	}
-	if err := os.Rename(path, recorded); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
 }

@@ -156,18 +156,24 @@ func TestWriteLeavesNothingHalf(t *testing.T) {
 }
 
 func TestNameIsThatOfTheBuild(t *testing.T) {
-	name := publishfile.Name("cargomedia/app", "run-1", "amazon-ebs.app")
+	name := publishfile.Name("http://one", "cargomedia/app", "run-1", "amazon-ebs.app")
 	for _, other := range []string{
-		publishfile.Name("cargomedia/app2", "run-1", "amazon-ebs.app"),
-		publishfile.Name("cargomedia/app", "run-2", "amazon-ebs.app"),
-		publishfile.Name("cargomedia/app", "run-1", "amazon-ebs.app2"),
+		publishfile.Name("http://two", "cargomedia/app", "run-1", "amazon-ebs.app"),
+		publishfile.Name("http://one", "cargomedia/app2", "run-1", "amazon-ebs.app"),
+		publishfile.Name("http://one", "cargomedia/app", "run-2", "amazon-ebs.app"),
+		publishfile.Name("http://one", "cargomedia/app", "run-1", "amazon-ebs.app2"),
 	} {
 		if other == name {
 			t.Errorf("two builds have the name %s", name)
 		}
 	}
-	if got := publishfile.Name("cargomedia/app", "run-1", "../../etc/"+strings.Repeat("ü", 200)); strings.ContainsAny(got, "/ü") || len(got) > 160 {
+	if got := publishfile.Name("http://one", "cargomedia/app", "run-1", "../../etc/"+strings.Repeat("ü", 200)); strings.ContainsAny(got, "/ü") || len(got) > 160 {
 		t.Errorf("a name that is no file name: %s", got)
+	}
+	for _, device := range []string{"con.app", "NUL.x.y", "com1"} {
+		if got := publishfile.Name("http://one", "cargomedia/app", "run-1", device); registry.CheckFileName(got) != nil || !strings.HasSuffix(got, publishfile.Suffix) {
+			t.Errorf("%s: a name that is a device: %s", device, got)
+		}
 	}
 }
 

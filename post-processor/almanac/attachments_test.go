@@ -56,7 +56,7 @@ func TestDocumentsThatCannotBeRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	shown := record(t, options{"artifact": "cargomedia/app", "sbom": []any{"good.cdx.json", "bad.cdx.json", "gone.json"}, "attach": []any{"dir"}}, core("amazon-ebs", "app"), ami())
-	for _, want := range []string{"NOT RECORDED", "sbom[1]: bad.cdx.json ", "sbom[2]: ", "gone.json: no such file", "attach[0]: dir is not a regular file", "It lacks these documents, and so will the recorded build: bad.cdx.json, gone.json, dir."} {
+	for _, want := range []string{"NOT RECORDED", "sbom[1]: bad.cdx.json ", "sbom[2]: ", "gone.json: no such file", "attach[0]: dir is a directory; attach the files in it", "It lacks these documents, and so will the recorded build: bad.cdx.json, gone.json, dir."} {
 		if !strings.Contains(shown, want) {
 			t.Errorf("shown:\n%s\nwant %q in it", shown, want)
 		}

@@ -19,6 +19,23 @@ func SetVerifier(p *PostProcessor, v Verify) {
 	p.newVerifier = func(_ context.Context, o aws.Options) (verifier, error) { return v, nil }
 }
 
+// SetVerifierOf replaces EC2 by what is made of the options for it.
+func SetVerifierOf(p *PostProcessor, of func(aws.Options) Verify) {
+	p.newVerifier = func(_ context.Context, o aws.Options) (verifier, error) { return of(o), nil }
+}
+
+// OriginAfter is what is known of an origin after a while.
+func OriginAfter(ctx context.Context, limit time.Duration, template string, collect func() registry.Metadata) (string, registry.Metadata) {
+	o := inParts(func(tell func(origin)) {
+		tell(origin{template: template})
+		tell(origin{template: template, values: collect()})
+	})(ctx, limit)
+	return o.template, o.values
+}
+
+// WindowsCommand is a command line of Windows.
+func WindowsCommand(words []string) string { return windowsCommand(words) }
+
 // Verify is a verifier of one function.
 type Verify func(context.Context, []registry.Image) ([]registry.Image, error)
 
@@ -28,7 +45,7 @@ func (v Verify) Verify(ctx context.Context, images []registry.Image) ([]registry
 }
 
 // WaitForOrigin returns when all is known of how the build came to be.
-func WaitForOrigin(p *PostProcessor) { p.origin() }
+func WaitForOrigin(p *PostProcessor) { p.origin(context.Background(), time.Minute) }
 
 // OwnProvenance are the keys that this package records, as matches of an expression.
 func OwnProvenance() (keys [][]string) {

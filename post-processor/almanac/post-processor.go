@@ -20,7 +20,7 @@ type PostProcessor struct {
 	// started is set when the configuration was accepted, which is before the build starts.
 	started  bool
 	accepted accepted
-	origin   func() origin
+	origin   func(context.Context, time.Duration) origin
 	// stateTimeout bounds each look at the artifact; 0 is the default. Tests shorten it.
 	stateTimeout time.Duration
 	// answerTime is how long the registry may take for one answer; 0 is the default. Tests shorten it.
@@ -75,7 +75,7 @@ func (p *PostProcessor) PostProcess(ctx context.Context, ui packersdk.Ui, artifa
 		r.newVerifier = newAWSVerifier
 	}
 	if p.origin != nil {
-		r.origin = p.origin()
+		r.origin = p.origin(ctx, originTime)
 	}
 	if err := r.outcome(ctx, safely(func() error { return r.run(ctx, artifact) })); err != nil {
 		return nil, false, false, err

@@ -112,6 +112,7 @@ func prepare(raws []any, b *built) prepared {
 		p.checkMetadata()
 		p.checkTerraform()
 		p.checkDocuments()
+		p.checkAddress()
 	}
 	return p
 }
@@ -182,6 +183,17 @@ func (p *prepared) checkNames(final bool) {
 	}
 	if p.Architecture != "" && p.known("architecture", p.Architecture, final) {
 		p.check("architecture", registry.CheckArchitecture(p.Architecture))
+	}
+}
+
+// checkAddress keeps a secret out of the address, which publish files and commands have to tell.
+func (p *prepared) checkAddress() {
+	if name := p.sensitive(p.Address); name != "" {
+		what := fmt.Sprintf("the sensitive variable %q", name)
+		if name == "token" {
+			what = "the token"
+		}
+		p.fail("address", "holds the value of %s; it is shown, and written into publish files, so take it from another variable or from ALMANAC_ADDR", what)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"log"
 	"maps"
 	"os"
+	"sync/atomic"
+	"time"
 
 	"github.com/hashicorp/packer-plugin-sdk/template/config"
 
@@ -37,28 +39,48 @@ type origin struct {
 	values   registry.Metadata
 }
 
+// originTime is how long the origin is waited for when the build is done. It has a time limit of its own,
+// but a file system that hangs keeps to none.
+const originTime = provenance.DefaultTimeout + 5*time.Second
+
 // findOrigin looks for the origin while the build goes on. The function that it returns waits for the
-// end of that, which takes no longer than provenance.DefaultTimeout and a little.
-func (p *prepared) findOrigin(raws []any) func() origin {
-	var o origin
-	done := make(chan struct{})
+// end of that, but no longer than a limit or a context allows: what is known by then is what there is.
+func (p *prepared) findOrigin(raws []any) func(context.Context, time.Duration) origin {
 	dir, _ := os.Getwd() // "" is the working directory, too
+	return inParts(func(tell func(origin)) {
+		ctx := context.Background()
+		o := origin{template: templateOf(ctx, raws)}
+		tell(o)
+		o.values = provenance.Collect(ctx, provenance.Source{
+			Dir: dir, Template: o.template, Log: debugf,
+			Secret: func(value string) bool { return p.sensitive(value) != "" },
+		})
+		tell(o)
+	})
+}
+
+// inParts runs find, which tells what it knows as soon as it does, and returns what waits for its end.
+func inParts(find func(tell func(origin))) func(context.Context, time.Duration) origin {
+	var known atomic.Pointer[origin]
+	known.Store(new(origin))
+	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err := safely(func() error {
-			ctx := context.Background()
-			o.template = templateOf(ctx, raws)
-			o.values = provenance.Collect(ctx, provenance.Source{
-				Dir: dir, Template: o.template, Log: debugf,
-				Secret: func(value string) bool { return p.sensitive(value) != "" },
-			})
-			return nil
-		})
-		if err != nil {
+		if err := safely(func() error { find(func(o origin) { known.Store(&o) }); return nil }); err != nil {
 			log.Printf("[WARN] how the build came to be is not known: %v", err)
 		}
 	}()
-	return func() origin { <-done; return o }
+	return func(ctx context.Context, limit time.Duration) origin {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		select {
+		case <-done:
+		case <-ctx.Done():
+		case <-timer.C:
+			log.Printf("[WARN] how the build came to be is not waited for any longer than %s", limit)
+		}
+		return *known.Load()
+	}
 }
 
 func debugf(format string, args ...any) { log.Printf("[DEBUG] "+format, args...) }
@@ -85,16 +107,19 @@ func (r *recording) provenance() registry.Metadata {
 	return r.recordable("provenance", values)
 }
 
+// runID is the key of the id that Packer gives each run.
+const runID = "packer_run_uuid"
+
 // ownProvenance is what Packer and the builder say.
 func (r *recording) ownProvenance() map[string]string {
 	return map[string]string{
-		"packer_version":  r.config.PackerCoreVersion,
-		"packer_run_uuid": os.Getenv("PACKER_RUN_UUID"),
-		"plugin_version":  version.String(),
-		"builder_id":      r.product.builderID,
-		"builder_type":    r.config.PackerBuilderType,
-		"build_name":      r.config.PackerBuildName,
-		"artifact_id":     r.product.id,
+		"packer_version": r.config.PackerCoreVersion,
+		runID:            os.Getenv("PACKER_RUN_UUID"),
+		"plugin_version": version.String(),
+		"builder_id":     r.product.builderID,
+		"builder_type":   r.config.PackerBuilderType,
+		"build_name":     r.config.PackerBuildName,
+		"artifact_id":    r.product.id,
 	}
 }
 

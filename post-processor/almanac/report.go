@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -72,15 +74,37 @@ func (r *recording) pending() bool {
 }
 
 func (r *recording) verifyCommand() string {
-	return emit.ShellCommand(r.addressed("almanac", "aws", "verify", string(r.receipt.Artifact), strconv.FormatInt(r.receipt.Number, 10)))
+	return r.commandLine("aws", "verify", string(r.receipt.Artifact), strconv.FormatInt(r.receipt.Number, 10))
 }
 
-// addressed adds the registry's address to a command, unless it goes there by itself.
-func (r *recording) addressed(words ...string) []string {
+// commandLine is a command of almanac as it is typed on this system, with the registry's address unless it
+// goes there by itself.
+func (r *recording) commandLine(words ...string) string {
+	words = append([]string{"almanac"}, words...)
 	if r.config.Address != client.DefaultAddress {
 		words = append(words, "--address", r.config.Address)
 	}
-	return words
+	if windows() {
+		return windowsCommand(words)
+	}
+	return emit.ShellCommand(words)
+}
+
+func windows() bool { return runtime.GOOS == "windows" }
+
+var windowsPlain = regexp.MustCompile(`^[A-Za-z0-9._/:\\+=-]+$`)
+
+// windowsCommand joins words so that cmd and PowerShell read them as they are: in double quotes, which no path
+// has in it.
+func windowsCommand(words []string) string {
+	quoted := make([]string, len(words))
+	for i, word := range words {
+		quoted[i] = word
+		if !windowsPlain.MatchString(word) {
+			quoted[i] = `"` + word + `"`
+		}
+	}
+	return strings.Join(quoted, " ")
 }
 
 // notRecorded is the text for a build that is there and is not in the registry: why, and how it gets
@@ -89,7 +113,7 @@ func (r *recording) notRecorded(err error, kept rescued) string {
 	var b strings.Builder
 	b.WriteString("THIS BUILD IS NOT RECORDED in the registry.\n")
 	fmt.Fprintf(&b, "Why: %s\n", r.masked(err.Error()))
-	if hint := r.hint(err); hint != "" {
+	if hint := r.hint(err, kept); hint != "" {
 		fmt.Fprintf(&b, "What to do: %s\n", hint)
 	}
 	if r.unusable() == nil {
@@ -109,11 +133,16 @@ func (r *recording) notRecorded(err error, kept rescued) string {
 	for _, note := range kept.notes {
 		fmt.Fprintf(&b, "%s\n", r.masked(note))
 	}
+	if kept.path == "" && windows() {
+		fmt.Fprintf(&b, "Save this line in a file, and record it with `%s`, with a token in the environment variable %s:\n\n%s\n",
+			r.commandLine("publish", "--from", "FILE"), client.EnvToken, kept.text)
+		return b.String()
+	}
 	fmt.Fprintf(&b, "Record it with this command, with a token in the environment variable %s:\n\n    %s\n\n", client.EnvToken, r.command(kept))
 	b.WriteString("It can be repeated.")
 	if kept.path != "" {
 		fmt.Fprintf(&b, " `%s` sends all publish files that lie there, and a CI can fail on `*%s`.",
-			emit.ShellCommand(r.addressed("almanac", "publish", "--pending", filepath.Dir(kept.path))), publishfile.Suffix)
+			r.commandLine("publish", "--pending", filepath.Dir(kept.path)), publishfile.Suffix)
 	}
 	return b.String()
 }
@@ -122,9 +151,9 @@ func (r *recording) notRecorded(err error, kept rescued) string {
 // environment.
 func (r *recording) command(kept rescued) string {
 	if kept.path != "" {
-		return emit.ShellCommand(r.addressed("almanac", "publish", "--from", kept.path))
+		return r.commandLine("publish", "--from", kept.path)
 	}
-	return emit.ShellCommand([]string{"printf", "%s", kept.text}) + " | " + emit.ShellCommand(r.addressed("almanac", "publish", "--from", "-"))
+	return emit.ShellCommand([]string{"printf", "%s", kept.text}) + " | " + r.commandLine("publish", "--from", "-")
 }
 
 // listProduct ends a sentence with what was built.
@@ -151,18 +180,28 @@ func (r *recording) listProduct(b *strings.Builder, kept rescued) {
 	}
 }
 
-func (r *recording) hint(err error) string {
+// hint says what helps against err. Only what is kept can be recorded with one command.
+func (r *recording) hint(err error, kept rescued) string {
 	e, ok := errors.AsType[*registry.Error](err)
-	switch {
-	case !ok:
-	case e.Kind == registry.Conflict && aboutBuild(e):
+	if !ok {
+		return ""
+	}
+	if e.Kind == registry.Conflict && aboutBuild(e) {
 		return `if the template uses one source twice, set component = "${source.type}.${source.name}" so that each build has its own name; if an earlier run had the same fingerprint, give this one another`
+	}
+	then, with := "run the command below", "run the command below with"
+	if kept.empty() {
+		then, with = "record what was built with `almanac publish`", "record what was built with `almanac publish` and"
+	}
+	switch {
+	case e.Kind == registry.Unavailable && r.sent && !kept.empty():
+		return "start the registry again, then " + then + "; it changes nothing if the build was recorded after all and only the answer was lost"
 	case e.Kind == registry.Unavailable && r.sent:
-		return "start the registry again, then run the command below; it changes nothing if the build was recorded after all and only the answer was lost"
+		return "start the registry again, and look whether the build was recorded after all and only the answer was lost; if it was not, " + then
 	case e.Kind == registry.Unavailable:
-		return "start the registry again, then run the command below"
+		return "start the registry again, then " + then
 	case e.Kind == registry.Unauthorized || e.Kind == registry.Forbidden:
-		return "run the command below with a token that may publish the artifact"
+		return with + " a token that may publish the artifact"
 	}
 	return ""
 }
@@ -174,15 +213,18 @@ const destroyed = "Packer now destroys what was built, unless another post-proce
 func (r *recording) refusal(err error) string {
 	text := fmt.Sprintf("the build is not recorded in the registry, and on_registry_error is %q. Why: %s. %s.", onErrorFail, r.masked(err.Error()), destroyed)
 	if kind := registry.KindOf(err); r.sent && (kind == registry.Unavailable || kind == registry.Internal) {
-		show := emit.ShellCommand(r.addressed("almanac", "show", r.config.Artifact, "fingerprint:"+r.config.Fingerprint))
+		show := r.commandLine("show", r.config.Artifact, "fingerprint:"+r.config.Fingerprint)
 		text += fmt.Sprintf(" The registry may have recorded it, if only its answer was lost: look with `%s`, and revoke the version if the build is there.", show)
 	}
 	return text
 }
 
+// accountQuestion is what to ask when AMIs that are there were not found, or found to be somebody else's.
+const accountQuestion = "If the AMIs are there, aws_verify looked with the credentials of another AWS account, or at another endpoint: check AWS_PROFILE, AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_EC2."
+
 // failure is the error for a build with AMIs that cannot be used.
 func (r *recording) failure(unusable error) string {
-	text := r.masked(unusable.Error()) + ". "
+	text := r.masked(unusable.Error()) + ". " + accountQuestion + " "
 	if r.receipt.Number > 0 {
 		text += fmt.Sprintf("The build is recorded with that in version %s (number %d) of %s, and none of its images is offered. ", r.receipt.Version, r.receipt.Number, r.receipt.Artifact)
 	}

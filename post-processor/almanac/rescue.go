@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -59,7 +60,7 @@ func (r *recording) publishFile(cause error) (publishfile.File, []string) {
 		r.postpone("was not looked at: the build could not be recorded")
 	}
 	pub := r.publication()
-	notes := adjust(&pub, r.adjustment(cause))
+	notes := r.adjust(&pub, r.adjustment(cause))
 	if len(r.left) > 0 {
 		notes = append(notes, fmt.Sprintf("It lacks these documents, and so will the recorded build: %s.", strings.Join(r.left, ", ")))
 	}
@@ -87,7 +88,7 @@ func (r *recording) publishFile(cause error) (publishfile.File, []string) {
 // write writes a publish file where it can be, beside the template if possible. The error says why there
 // cannot be one at all.
 func (r *recording) write(ctx context.Context, f publishfile.File) (rescued, error) {
-	if err := f.Measure(ctx); err != nil {
+	if err := r.measure(ctx, &f); err != nil {
 		return rescued{}, err
 	}
 	text, err := publishfile.Encode(ctx, "", f)
@@ -99,8 +100,7 @@ func (r *recording) write(ctx context.Context, f publishfile.File) (rescued, err
 	}
 	var problems []error
 	for _, dir := range r.directories() {
-		apart, notes := keepApart(dir, f)
-		path, err := publishfile.Write(ctx, dir, apart)
+		path, notes, err := r.writeApart(ctx, dir, f)
 		if err == nil {
 			return rescued{path: path, notes: notes}, nil
 		}
@@ -113,32 +113,63 @@ func (r *recording) write(ctx context.Context, f publishfile.File) (rescued, err
 	return rescued{text: line.String(), err: onOneLine(problems)}, nil
 }
 
-// keepApart makes a version of its own of a build when another one of the same run and component lies there
-// already: it would be overwritten, and when it is sent, this one would be refused.
-func keepApart(dir string, f publishfile.File) (publishfile.File, []string) {
-	path := filepath.Join(dir, publishfile.Name(f.Artifact, f.Publication.Fingerprint, f.Publication.Build.Component))
-	other, err := publishfile.Read(path)
-	if err != nil || slices.Equal(contents(f), contents(other)) {
-		return f, nil
+// measure reads what was not sent, and says so: it can take as long as a disk takes.
+func (r *recording) measure(ctx context.Context, f *publishfile.File) error {
+	var paths []string
+	for _, c := range slices.Concat(f.Files, f.Attachments) {
+		if c.SHA256 == "" {
+			paths = append(paths, c.Path)
+		}
 	}
-	notes := adjust(&f.Publication, adjustment{
-		newVersion: true, noVersion: true,
-		note: fmt.Sprintf("It has a new fingerprint and no version, and so makes a new version: %s is for another build of the same run.", path),
-	})
-	return f, notes
+	switch len(paths) {
+	case 0:
+	case 1:
+		r.ui.say("Measuring %s", r.masked(paths[0]))
+	default:
+		r.ui.say("Measuring %d files, from %s on", len(paths), r.masked(paths[0]))
+	}
+	return f.Measure(ctx)
 }
 
-// contents are the images and files of a publish file.
-func contents(f publishfile.File) []string {
-	var all []string
-	for _, image := range f.Publication.Build.Images {
-		all = append(all, image.String())
+// writeApart writes a publish file into a directory. Where that of another build has its name, this one gets a
+// version of its own: when the other one is sent, this one would be refused.
+func (r *recording) writeApart(ctx context.Context, dir string, f publishfile.File) (path string, notes []string, err error) {
+	// As it is, with the fingerprint of what is moved of the run, with one of its own.
+	for range 3 {
+		path, err = publishfile.Write(ctx, dir, f)
+		if !errors.Is(err, fs.ErrExist) {
+			return path, notes, err
+		}
+		other, readErr := publishfile.Read(path)
+		twice := readErr == nil && runOf(other.Publication) == runOf(f.Publication)
+		notes = []string{r.moveApart(&f.Publication, twice, fmt.Sprintf(": %s is for another build", path))}
 	}
-	for _, c := range f.Files {
-		all = append(all, c.Name+" "+string(c.SHA256))
+	return path, notes, err
+}
+
+// runOf is the id that Packer gave the run.
+func runOf(pub registry.Publication) string { return pub.Build.Provenance[runID] }
+
+// moveApart gives a publication a version of its own, because of why, and returns the note on it. All builds
+// of a run that are moved get the same one, so that it gets all that it expects. Not so the second build of a
+// component in one run, and one that would meet another there: each is alone in its version, which then
+// expects nothing. A version that the template names is that of the builds that it was moved away from.
+func (r *recording) moveApart(pub *registry.Publication, twice bool, why string) string {
+	note := "It has a new fingerprint and no version, and so makes a new version" + why + "."
+	run := runOf(*pub)
+	shared := uuid.NewSHA1(uuid.NameSpaceOID, []byte(r.config.Fingerprint+"\n"+run)).String()
+	alone := twice || run == "" || run == r.config.Fingerprint || pub.Fingerprint == shared
+	pub.Version = ""
+	if !alone {
+		pub.Fingerprint = shared
+		return note + " Other builds of this run that have to be moved go there, too."
 	}
-	slices.Sort(all)
-	return all
+	pub.Fingerprint = uuid.NewString()
+	if len(pub.Expect) > 0 {
+		pub.Expect = nil
+		note += " It leaves out expect, because no other build goes there."
+	}
+	return note
 }
 
 func onOneLine(problems []error) error {
@@ -162,15 +193,22 @@ func (r *recording) directories() []string {
 
 // adjustment says how the publication of the file differs from what was refused.
 type adjustment struct {
-	newVersion          bool // the build goes to a version of its own
+	apart               bool // the build goes to a version of its own
 	noVersion, noExpect bool
 	note                string
 }
 
-// adjustment finds what a conflict can be avoided by.
+const refusedAgain = "As it is, the registry refuses it again: mend what is said above first."
+
+// adjustment finds what a refusal can be avoided by.
 func (r *recording) adjustment(cause error) adjustment {
 	e, ok := errors.AsType[*registry.Error](cause)
-	if !ok || e.Kind != registry.Conflict || !r.sent {
+	switch {
+	case !ok:
+		return adjustment{}
+	case e.Kind == registry.TooLarge, e.Kind == registry.Invalid && r.sent:
+		return adjustment{note: refusedAgain}
+	case e.Kind != registry.Conflict || !r.sent:
 		return adjustment{}
 	}
 	about := func(field string) bool {
@@ -178,8 +216,7 @@ func (r *recording) adjustment(cause error) adjustment {
 	}
 	switch {
 	case aboutBuild(e):
-		// The version that the template names is that of the run, so a new one cannot have it.
-		return adjustment{newVersion: true, noVersion: true, note: "It has a new fingerprint and no version, and so makes a new version."}
+		return adjustment{apart: true}
 	case about("version") && about("expect"):
 		return adjustment{noVersion: true, noExpect: true, note: "It leaves out the version and expect, and so adds to what is recorded of the run."}
 	case about("version"):
@@ -190,14 +227,14 @@ func (r *recording) adjustment(cause error) adjustment {
 		// Without fields the version is not new, but another run's.
 		return adjustment{noVersion: true, note: "It leaves out the version, and so gets the next free one."}
 	}
-	return adjustment{note: "As it is, the registry refuses it again: change what is said above in it first."}
+	return adjustment{note: refusedAgain}
 }
 
 // adjust changes a publication so that it can be repeated: a fingerprint is chosen once. It returns what
 // was changed.
-func adjust(pub *registry.Publication, a adjustment) []string {
-	if a.newVersion {
-		pub.Fingerprint = uuid.NewString()
+func (r *recording) adjust(pub *registry.Publication, a adjustment) []string {
+	if a.apart {
+		return []string{r.moveApart(pub, false, "")}
 	}
 	if a.noVersion {
 		pub.Version = ""

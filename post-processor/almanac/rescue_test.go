@@ -131,7 +131,7 @@ func TestTheRegistrysTroubleCostsNoBuild(t *testing.T) {
 			}
 			path := publishFile(t, cwd(t), shown.String())
 			for _, want := range append(c.want, "THIS BUILD IS NOT RECORDED", "What was built is kept", "ALMANAC_TOKEN",
-				"    almanac publish --from "+path+" --address "+p.URL+"\n", "It can be repeated.", "`almanac publish --pending "+cwd(t)+"`", "a CI can fail on `*.almanac-publish.json`") {
+				"    almanac publish --from "+path+" --address "+p.URL+"\n", "It can be repeated.", "`almanac publish --pending "+cwd(t)+" --address "+p.URL+"`", "a CI can fail on `*.almanac-publish.json`") {
 				if !strings.Contains(shown.String(), want) {
 					t.Errorf("shown:\n%s\nwant %q in it", shown, want)
 				}

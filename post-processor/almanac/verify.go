@@ -2,6 +2,7 @@ package almanac
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -51,7 +52,7 @@ func (r *recording) verify(ctx context.Context) error {
 		return ctx.Err()
 	}
 	if err != nil {
-		why := r.masked(err.Error())
+		why := r.masked(withoutCause(err))
 		r.postpone("could not be verified: " + why)
 		r.ui.fail("Not all AMIs could be read back from EC2: %s\nThose are recorded as pending.", why)
 	}
@@ -66,12 +67,27 @@ func (r *recording) verify(ctx context.Context) error {
 	return nil
 }
 
+// missingGrace is how long a new AMI may be missing: one that EC2 shows late must not cost the build.
+const missingGrace = 30 * time.Second
+
+// withoutCause is what an error says for those who may read the artifact: its causes quote what AWS, and the
+// programs that get credentials for it, have written.
+func withoutCause(err error) string {
+	e, ok := errors.AsType[*registry.Error](err)
+	if !ok {
+		return "the look at EC2 failed in a way that is not known"
+	}
+	return (&registry.Error{Kind: e.Kind, Msg: e.Msg, Fields: e.Fields}).Error()
+}
+
 // lookUp sets what EC2 says of the images.
 func (r *recording) lookUp(ctx context.Context) error {
 	// What is not pending is answered at once; the rest of the time is for a network that is not.
 	ctx, cancel := context.WithTimeout(ctx, r.config.AWSVerifyTimeout+2*time.Minute)
 	defer cancel()
-	v, err := r.newVerifier(ctx, aws.Options{Timeout: r.config.AWSVerifyTimeout, UserAgent: userAgent(), Log: r.ui.say})
+	v, err := r.newVerifier(ctx, aws.Options{
+		Timeout: r.config.AWSVerifyTimeout, Grace: min(r.config.AWSVerifyTimeout, missingGrace), UserAgent: userAgent(), Log: r.ui.say,
+	})
 	if err != nil {
 		return err
 	}

@@ -52,11 +52,11 @@ func TestAWSVerify(t *testing.T) {
 		{"one is pending", found(map[string]registry.Verification{"eu-west-1": available, "us-east-1": pending}, nil),
 			registry.StatusOpen, registry.ImagePending, registry.ImageAvailable,
 			[]string{"us-east-1: ami-2, pending: AMI ami-2 in us-east-1 is still pending", "not offered until this finds it available: almanac aws verify cargomedia/app 1 --address http://", "app.tf is not written: the version waits for images"}, nil},
-		{"one could not be looked at", found(map[string]registry.Verification{"eu-west-1": available}, errors.New("no credentials\nand no \x1b[31mcolour")),
+		{"one could not be looked at", found(map[string]registry.Verification{"eu-west-1": available}, &registry.Error{Kind: registry.Invalid, Msg: "no credentials\nand no \x1b[31mcolour", Err: errors.New("SECRET")}),
 			registry.StatusOpen, registry.ImagePending, registry.ImageAvailable, []string{"Not all AMIs could be read back from EC2: no credentials", "almanac aws verify cargomedia/app 1"}, nil},
 		{"one is missing", found(map[string]registry.Verification{"eu-west-1": available, "us-east-1": missing}, nil),
 			registry.StatusFailed, registry.ImageFailed, registry.ImagePending, []string{"never offered: the version failed", "app.tf is not written: the version failed"},
-			[]string{"aws_verify: AMI ami-2 in us-east-1 is missing. ", "recorded with that in version 0.1.0 (number 1) of cargomedia/app, and none of its images is offered", "Packer now destroys what was built"}},
+			[]string{"aws_verify: AMI ami-2 in us-east-1 is missing. ", "recorded with that in version 0.1.0 (number 1) of cargomedia/app, and none of its images is offered", "another AWS account, or at another endpoint: check AWS_PROFILE, AWS_ENDPOINT_URL", "Packer now destroys what was built"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := servertest.New(t)
@@ -87,6 +87,9 @@ func TestAWSVerify(t *testing.T) {
 				t.Fatal(err)
 			}
 			images := v.Builds[0].Images
+			if strings.Contains(shown.String()+images[1].Verification.Reason, "SECRET") {
+				t.Errorf("the cause was told: %s\n%s", shown, images[1].Verification.Reason)
+			}
 			if v.Status != c.status || images[0].Verification.Status != c.first || images[1].Verification.Status != c.second {
 				t.Errorf("got %s with %+v and %+v; want %s, %s and %s", v.Status, images[0].Verification, images[1].Verification, c.status, c.first, c.second)
 			}

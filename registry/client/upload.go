@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"strconv"
@@ -26,23 +27,53 @@ const (
 // a publication says of them. name is the file's name there. It reads the file twice, once for its
 // digest; bytes that the registry has are not sent. Interrupted connections are resumed where the
 // registry says. Invalid: the file cannot be read, or changed meanwhile.
+//
+// Once it is known what the file is, it is returned with an error, too, so that nobody has to read it
+// again; the zero File comes with an error that was found before that, or that doubts it.
 func (c *Client) UploadFile(ctx context.Context, artifact, path, name string, track Track) (registry.File, error) {
 	if err := checkUpload(artifact, name); err != nil {
 		return registry.File{}, err
 	}
-	file, err := os.Open(path)
+	file, err := openRegular(path)
 	if err != nil {
-		return registry.File{}, localError(err, "the file cannot be uploaded")
+		return registry.File{}, err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return registry.File{}, localError(err, "the file cannot be uploaded")
-	}
-	if !info.Mode().IsRegular() {
-		return registry.File{}, registry.Errorf(registry.Invalid, "%s is not a regular file; only files can be uploaded", path)
-	}
 	return c.Upload(ctx, artifact, name, file, track)
+}
+
+// UploadExactly is [Client.UploadFile] for a file of which it is known what it should be. Conflict: it is
+// something else; the registry is not told of it then, and the error does not say what is there instead.
+func (c *Client) UploadExactly(ctx context.Context, artifact, path string, want registry.File, track Track) error {
+	if err := checkUpload(artifact, want.Name); err != nil {
+		return err
+	}
+	file, err := openRegular(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	u := &upload{c: c, artifact: artifact, content: file, track: track, file: registry.File{Name: want.Name}}
+	// One byte more tells that there is more than there should be, however much that is.
+	if err := u.measure(ctx, want.Size+1); err != nil {
+		return err
+	}
+	if u.file != want {
+		return registry.Errorf(registry.Conflict, "the file %q is not what it should be: %d bytes with the sha256 %s; put that back", want.Name, want.Size, want.SHA256)
+	}
+	return u.run(ctx)
+}
+
+func openRegular(path string) (*os.File, error) {
+	// Opening a pipe would wait for a writer.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, registry.Errorf(registry.Invalid, "%s is not a regular file; only files can be uploaded", path)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, localError(err, "the file cannot be uploaded")
+	}
+	return file, nil
 }
 
 // Upload does for all of content, from its start, what [Client.UploadFile] does for a file.
@@ -51,14 +82,14 @@ func (c *Client) Upload(ctx context.Context, artifact, name string, content io.R
 		return registry.File{}, err
 	}
 	u := &upload{c: c, artifact: artifact, content: content, track: track, file: registry.File{Name: name}}
-	var err error
-	if u.file.SHA256, u.file.Size, err = u.digest(ctx); err != nil {
+	if err := u.measure(ctx, math.MaxInt64); err != nil {
 		return registry.File{}, err
 	}
-	if err := u.run(ctx); err != nil {
+	err := u.run(ctx)
+	if u.doubted {
 		return registry.File{}, err
 	}
-	return u.file, nil
+	return u.file, err
 }
 
 func checkUpload(artifact, name string) error {
@@ -82,14 +113,22 @@ type upload struct {
 	file     registry.File
 	content  io.ReadSeeker
 	track    Track
+	// doubted is set when the content was found to be something else than file by now.
+	doubted bool
 }
 
-func (u *upload) digest(ctx context.Context) (registry.Digest, int64, error) {
+// measure finds out what the file is, by its first limit bytes.
+func (u *upload) measure(ctx context.Context, limit int64) (err error) {
+	u.file.SHA256, u.file.Size, err = u.digest(ctx, limit)
+	return err
+}
+
+func (u *upload) digest(ctx context.Context, limit int64) (registry.Digest, int64, error) {
 	if _, err := u.content.Seek(0, io.SeekStart); err != nil {
 		return "", 0, u.unreadable(err)
 	}
 	h := newHash()
-	size, err := hashAll(ctx, h, u.content)
+	size, err := hashAll(ctx, h, io.LimitReader(u.content, limit))
 	switch {
 	case ctx.Err() != nil:
 		return "", 0, u.c.stopped(ctx.Err(), nil)
@@ -100,10 +139,12 @@ func (u *upload) digest(ctx context.Context) (registry.Digest, int64, error) {
 }
 
 func (u *upload) unreadable(err error) error {
+	u.doubted = true
 	return localError(err, "the file %q cannot be read", u.file.Name)
 }
 
 func (u *upload) changed() error {
+	u.doubted = true
 	return registry.Errorf(registry.Invalid, "the file changed while it was uploaded: %q; make sure that nothing writes to it, and begin again", u.file.Name)
 }
 
@@ -291,7 +332,7 @@ func (u *upload) commit(ctx context.Context, where string, p *patience) error {
 	if registry.KindOf(err) != registry.Invalid {
 		return err
 	}
-	digest, size, readErr := u.digest(ctx)
+	digest, size, readErr := u.digest(ctx, math.MaxInt64)
 	switch {
 	case readErr != nil:
 		return readErr

@@ -20,7 +20,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 			append([]any{id, v.Number, v.VersionID.Version, v.Fingerprint, micros(v.CreatedAt), v.CreatedBy}, c...)...); err != nil {
 			return err
 		}
-		return execOne(ctx, q, `UPDATE artifact SET last_number = $2, highest = $3, updated_at = $4 WHERE id = $1`, id, v.Number, highest, micros(v.CreatedAt))
+		return execOne(ctx, q, `
+UPDATE artifact SET last_number = $2, highest = $3, updated_at = CASE WHEN updated_at < $4 THEN $4 ELSE updated_at END WHERE id = $1`, id, v.Number, highest, micros(v.CreatedAt))
 	})
 }
 
