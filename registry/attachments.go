@@ -73,6 +73,9 @@ func (s *Service) readSBOMs(ctx context.Context, name ArtifactName, pub Publicat
 			if wrong != nil {
 				p.add(fmt.Sprintf("build.attachments[%d]", i), "%q %v", clip(a.Name), wrong)
 			}
+			if len(p.fields) >= maxWrongSBOMs {
+				return p.err()
+			}
 			format = document.String()
 			formats[a.SHA256] = format
 		}
@@ -102,8 +105,12 @@ func (s *Service) readSBOM(ctx context.Context, digest Digest) (document sbom.Do
 	return document, wrong, nil
 }
 
-// maxSBOMReaders is how many SBOMs are read at once.
-const maxSBOMReaders = 4
+// maxSBOMReaders is how many SBOMs are read at once, and maxWrongSBOMs how many of one request are told to be
+// wrong: each can have kilobytes to say.
+const (
+	maxSBOMReaders = 4
+	maxWrongSBOMs  = 5
+)
 
 // whileAlive is a reader that ends with its context.
 type whileAlive struct {

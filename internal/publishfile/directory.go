@@ -34,7 +34,12 @@ func Write(ctx context.Context, dir string, f File) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return path, f.put(temporary.Name(), path, content)
+	err = f.put(temporary.Name(), path, content)
+	if d, openErr := os.Open(dir); err == nil && openErr == nil {
+		_ = d.Sync() // not every system can; the file itself is safe
+		_ = d.Close()
+	}
+	return path, err
 }
 
 // put gives the file its name, unless another build has it.

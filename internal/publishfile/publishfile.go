@@ -241,6 +241,11 @@ func (f File) check() error {
 			}
 		}
 	}
+	// Their paths and digests are what a sender shows to have. A digest alone, of a blob that the sender may read
+	// and the file's author may not, would give it away.
+	if b := f.Publication.Build; len(b.Files)+len(b.Attachments) > 0 {
+		fields = append(fields, registry.FieldError{Field: "publication.build", Message: "has files or attachments; those of a publish file are beside the publication, with their paths"})
+	}
 	if f.Address == "" {
 		fields = append(fields, registry.FieldError{Field: "address", Message: "is missing; it is that of the registry which the build is for"})
 	}

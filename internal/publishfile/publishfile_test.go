@@ -179,12 +179,13 @@ func TestNameIsThatOfTheBuild(t *testing.T) {
 
 func TestReadRefuses(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
-		"another document":   {`{"bomFormat":"CycloneDX"}`, "is no publish file"},
-		"a half document":    {`{"almanac_publish_file":1,"artifact":"car`, "is no publish file"},
-		"another format":     {`{"almanac_publish_file":2}`, "has the format 2"},
-		"an unknown member":  {`{"almanac_publish_file":1,"artifact":"a/b","tokn":"x"}`, `unknown field "tokn"`},
-		"a missing artifact": {`{"almanac_publish_file":1}`, "artifact"},
-		"a missing address":  {`{"almanac_publish_file":1,"artifact":"a/b"}`, "address: is missing"},
+		"another document":        {`{"bomFormat":"CycloneDX"}`, "is no publish file"},
+		"a half document":         {`{"almanac_publish_file":1,"artifact":"car`, "is no publish file"},
+		"another format":          {`{"almanac_publish_file":2}`, "has the format 2"},
+		"an unknown member":       {`{"almanac_publish_file":1,"artifact":"a/b","tokn":"x"}`, `unknown field "tokn"`},
+		"a missing artifact":      {`{"almanac_publish_file":1}`, "artifact"},
+		"a missing address":       {`{"almanac_publish_file":1,"artifact":"a/b"}`, "address: is missing"},
+		"a digest without a path": {`{"almanac_publish_file":1,"address":"x","artifact":"a/b","publication":{"fingerprint":"f","build":{"component":"c","type":"archive","files":[{"name":"x","size":1,"sha256":"` + strings.Repeat("a", 64) + `"}]}}}`, "publication.build"},
 		// Without a digest, the file of somebody else could make this machine send any file it has.
 		"a content without digest": {`{"almanac_publish_file":1,"artifact":"a/b","files":[{"path":"/etc/passwd","name":"x","size":3}]}`, "files[0].sha256"},
 	} {
