@@ -316,7 +316,7 @@ func (c *awsVerifyCmd) outcome(images []looked) (pending, failed error) {
 		failed = &cliError{err: err, hint: strings.Join(remedies, "; "), code: exitFailed}
 	case counts[registry.ImageFailed] > 0:
 		err := registry.Errorf(registry.Conflict, "cannot be used: %d of %d AMIs", counts[registry.ImageFailed], len(images))
-		failed = &cliError{err: err, hint: "if they are there, the same command with the AWS account that owns them (AWS_PROFILE)", code: exitFailed}
+		failed = &cliError{err: err, hint: "if they are there, the same command with the AWS account that owns them (AWS_PROFILE); if they are gone for good, almanac revoke " + c.Artifact + " NUMBER --reason TEXT, and they are not looked at again", code: exitFailed}
 	}
 	if n := counts[registry.ImagePending]; n > 0 {
 		err := registry.Errorf(registry.Unavailable, "still pending: %d of %d AMIs", n, len(images))

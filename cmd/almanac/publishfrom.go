@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -21,6 +22,7 @@ import (
 type publishFileFlags struct {
 	From    []string `sep:"none" placeholder:"FILE" complete:"file" help:"Send this publish file; - is stdin. Can be repeated."`
 	Pending bool     `help:"Send the publish files in a directory, which is the argument or the current one."`
+	Without []string `sep:"none" placeholder:"NAME" help:"With --from: leave out this document of the file. Can be repeated."`
 	DryRun  bool     `help:"With --from and --pending: show what would be sent, and send nothing."`
 }
 
@@ -178,10 +180,19 @@ func (c *publishCmd) publishFiles(line *kong.Context) ([]string, error) {
 		p.add("--pending", "does not go with --from; use one of them")
 	}
 	for _, name := range otherFlags(line) {
+		if name == "fingerprint" && len(c.From) == 1 && !c.Pending {
+			continue // records it as a version of its own
+		}
 		p.add("--"+name, "does not go with %s: the publish file says all that is recorded; leave it out", mode)
 	}
 	if at := slices.Index(c.From, stdinName); at >= 0 && slices.Contains(c.From[at+1:], stdinName) {
 		p.add("--from", "- is there twice; stdin can be read once")
+	}
+	if len(c.Without) > 0 && (c.Pending || len(c.From) != 1) {
+		p.add("--without", "goes with one --from; a name is that of a document of one file")
+	}
+	if c.Fingerprint != "" {
+		p.check("--fingerprint", registry.CheckFingerprint(c.Fingerprint))
 	}
 	if c.Artifact != "" && !c.Pending {
 		checkArtifact(&p, c.Artifact)
@@ -202,7 +213,7 @@ func otherFlags(line *kong.Context) []string {
 		if at.Flag == nil || at.Resolved || !slices.Contains(line.Selected().Flags, at.Flag) {
 			continue
 		}
-		if name := at.Flag.Name; !slices.Contains(append(names, "from", "pending", "dry-run"), name) {
+		if name := at.Flag.Name; !slices.Contains(append(names, "from", "pending", "without", "dry-run"), name) {
 			names = append(names, name)
 		}
 	}
@@ -222,12 +233,18 @@ func (c *publishCmd) sendFile(a *app, to *client.Client, path string, before []s
 		s.err = about(path, err)
 		return s
 	}
+	if err := c.adjust(a, &f); err != nil {
+		s.err = about(path, err)
+		return s
+	}
 	if c.DryRun {
 		return s
 	}
 	receipt, err := send(a.ctx, f, to, a.track())
 	if err != nil {
-		s.err = about(path, err)
+		if s.err = about(path, err); remedy(path, f, err) != "" {
+			s.err = hinted(s.err, remedy(path, f, err))
+		}
 		return s
 	}
 	s.Receipt = &receipt
@@ -267,6 +284,41 @@ func late(ctx context.Context, to *client.Client, f publishfile.File, r registry
 			return fmt.Sprintf("latest of %s is %s now, which was built before %s was recorded (%s); if it should not be, revoke it: almanac revoke %s %d --reason TEXT",
 				r.Artifact, versionText(r.VersionID), versionText(v.VersionID), shortTime(v.CreatedAt), r.Artifact, r.Number)
 		}
+	}
+	return ""
+}
+
+// adjust makes of a file what --fingerprint and --without say.
+func (c *publishCmd) adjust(a *app, f *publishfile.File) error {
+	if c.Fingerprint != "" && c.Fingerprint != f.Publication.Fingerprint {
+		// The version that the file names is that of its run.
+		f.Publication.Fingerprint, f.Publication.Version = c.Fingerprint, ""
+		a.note("It is recorded as a version of its own, with the fingerprint %s.", c.Fingerprint)
+	}
+	for _, name := range c.Without {
+		at := slices.IndexFunc(f.Attachments, func(d publishfile.Content) bool { return d.Name == name })
+		if at < 0 {
+			return registry.Errorf(registry.NotFound, "--without: it has no document %q", name)
+		}
+		f.Attachments = slices.Delete(f.Attachments, at, at+1)
+	}
+	return nil
+}
+
+// remedy is a command that records a file which cannot be sent as it is; "" where there is none.
+func remedy(path string, f publishfile.File, err error) string {
+	e, refused := errors.AsType[*registry.Error](err)
+	ofBuild := func(field registry.FieldError) bool { return strings.HasPrefix(field.Field, "build.") }
+	switch {
+	case path == stdinName:
+		return ""
+	case refused && e.Kind == registry.Conflict && slices.ContainsFunc(e.Fields, ofBuild):
+		// The run was repeated, and made other images.
+		return fmt.Sprintf("almanac publish --from %s --fingerprint %s records it as a version of its own", shellWord(path), shellWord(f.Publication.Fingerprint+"-late"))
+	case errors.Is(err, fs.ErrNotExist) && len(f.Attachments) > 0:
+		return fmt.Sprintf("put it back, or leave out a document that is gone: almanac publish --from %s --without %s", shellWord(path), shellWord(f.Attachments[0].Name))
+	case errors.Is(err, fs.ErrNotExist):
+		return "put it back: the paths in a publish file begin where that lies"
 	}
 	return ""
 }

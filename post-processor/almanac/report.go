@@ -214,7 +214,8 @@ func (r *recording) refusal(err error) string {
 	text := fmt.Sprintf("the build is not recorded in the registry, and on_registry_error is %q. Why: %s. %s.", onErrorFail, r.masked(err.Error()), destroyed)
 	if kind := registry.KindOf(err); r.sent && (kind == registry.Unavailable || kind == registry.Internal) {
 		show := r.commandLine("show", r.config.Artifact, "fingerprint:"+r.config.Fingerprint)
-		text += fmt.Sprintf(" The registry may have recorded it, if only its answer was lost: look with `%s`, and revoke the version if the build is there.", show)
+		text += fmt.Sprintf(" The registry may have recorded it, if only its answer was lost: look with `%s`. If the build is there, `%s` takes the version out of latest, and channels that moved to it go back with `%s`.",
+			show, r.commandLine("revoke", r.config.Artifact, "fingerprint:"+r.config.Fingerprint, "--reason", "destroyed"), r.commandLine("channel", "set", r.config.Artifact, "CHANNEL", "--rollback"))
 	}
 	return text
 }

@@ -47,7 +47,7 @@ func flawf(format string, args ...any) flaw { return flaw(fmt.Sprintf(format, ar
 
 const (
 	flawEmpty   = flaw("is empty")
-	flawNeither = flaw("is neither CycloneDX nor SPDX; attach other documents as documents")
+	flawNeither = flaw("is neither CycloneDX nor SPDX; a document of another kind is attached as such, with attach")
 )
 
 // Read recognizes a document and checks it; the package comment says what is checked. The text of an error

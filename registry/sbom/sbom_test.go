@@ -79,7 +79,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-const neither = "is neither CycloneDX nor SPDX; attach other documents as documents"
+const neither = "is neither CycloneDX nor SPDX; a document of another kind is attached as such, with attach"
 
 func TestReadRefuses(t *testing.T) {
 	const cdx = `{"bomFormat":"CycloneDX","specVersion":"1.6"`
