@@ -57,3 +57,9 @@ func OwnProvenance() (keys [][]string) {
 	}
 	return keys
 }
+
+// KeepSecret and WithoutSecrets are what texts are filtered by.
+var (
+	KeepSecret     = keepSecret
+	WithoutSecrets = withoutSecrets
+)

@@ -117,7 +117,7 @@ func (r *recording) interrupted(ctx context.Context) bool { return ctx.Err() != 
 func safely(part func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			log.Print("[ERROR] " + packersdk.LogSecretFilter.FilterString(string(debug.Stack())))
+			log.Print("[ERROR] " + withoutSecrets(string(debug.Stack())))
 			err = fmt.Errorf("the post-processor has a defect; please report it with the log of PACKER_LOG=1: %v", p)
 		}
 	}()
@@ -128,9 +128,9 @@ func safely(part func() error) (err error) {
 type filtered struct{ packersdk.Ui }
 
 func (f filtered) say(format string, args ...any) {
-	f.Say(packersdk.LogSecretFilter.FilterString(fmt.Sprintf(format, args...)))
+	f.Say(withoutSecrets(fmt.Sprintf(format, args...)))
 }
 
 func (f filtered) fail(format string, args ...any) {
-	f.Error(packersdk.LogSecretFilter.FilterString(fmt.Sprintf(format, args...)))
+	f.Error(withoutSecrets(fmt.Sprintf(format, args...)))
 }

@@ -63,7 +63,7 @@ func (p *prepared) names() []string {
 
 // fail records a mistake: what is wrong with a field, and what would be right.
 func (p *prepared) fail(field, format string, args ...any) {
-	p.mistakes = append(p.mistakes, fmt.Errorf("%s: %s", field, packersdk.LogSecretFilter.FilterString(fmt.Sprintf(format, args...))))
+	p.mistakes = append(p.mistakes, fmt.Errorf("%s: %s", field, withoutSecrets(fmt.Sprintf(format, args...))))
 }
 
 // check records err, if any, for a field.
@@ -120,7 +120,7 @@ func prepare(raws []any, b *built) prepared {
 func (p *prepared) defaults(hcl2 bool) {
 	p.Address = cmp.Or(p.Address, os.Getenv(client.EnvAddress), client.DefaultAddress)
 	p.Token = cmp.Or(strings.TrimSpace(p.Token), strings.TrimSpace(os.Getenv(client.EnvToken)))
-	packersdk.LogSecretFilter.Set(p.Token)
+	keepSecret(p.Token)
 	p.Fingerprint = cmp.Or(p.Fingerprint, os.Getenv("ALMANAC_FINGERPRINT"), os.Getenv("PACKER_RUN_UUID"))
 	p.RetryTimeout = cmp.Or(p.RetryTimeout, defaultRetryTimeout)
 	p.OnRegistryError = cmp.Or(p.OnRegistryError, onErrorKeep)

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 )
@@ -74,7 +75,7 @@ func (r *recording) masked(text string) string {
 	for _, secret := range r.secrets() {
 		text = strings.ReplaceAll(text, secret, "<sensitive>")
 	}
-	return packersdk.LogSecretFilter.FilterString(text)
+	return withoutSecrets(text)
 }
 
 // leak names a secret in a publish file and where it is, or is "". What is screened is text that could
@@ -111,4 +112,31 @@ func (r *recording) leak(file []byte) string {
 		return ""
 	}
 	return search("", content)
+}
+
+// known guards the SDK's filter, which reads its secrets without a lock: what another goroutine writes to the
+// log while one is set would end the plugin, and cost the build.
+var known struct {
+	sync.RWMutex
+	secrets map[string]bool
+}
+
+// keepSecret lets withoutSecrets take a secret out of every text from now on.
+func keepSecret(secret string) {
+	known.Lock()
+	defer known.Unlock()
+	if secret == "" || known.secrets[secret] {
+		return
+	}
+	if known.secrets == nil {
+		known.secrets = map[string]bool{}
+	}
+	known.secrets[secret] = true
+	packersdk.LogSecretFilter.Set(secret)
+}
+
+func withoutSecrets(text string) string {
+	known.RLock()
+	defer known.RUnlock()
+	return packersdk.LogSecretFilter.FilterString(text)
 }

@@ -1,7 +1,9 @@
 package almanac_test
 
 import (
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -253,4 +255,22 @@ func TestTheTokenIsTrimmed(t *testing.T) {
 			t.Errorf("got %q, want the metadata refused", got)
 		}
 	}
+}
+
+// TestSecretsCanBeKeptWhileTextsAreWritten would end the whole test program, as it would end the plugin.
+func TestSecretsCanBeKeptWhileTextsAreWritten(t *testing.T) {
+	var writers sync.WaitGroup
+	for i := range 4 {
+		writers.Go(func() {
+			for j := range 25 {
+				secret := fmt.Sprintf("secret-%d-%d", i, j)
+				almanac.KeepSecret(secret)
+				if got := almanac.WithoutSecrets("the " + secret + "."); strings.Contains(got, secret) {
+					t.Errorf("got %q", got)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
 }
