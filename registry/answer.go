@@ -197,8 +197,7 @@ func (p *publishing) writeAnswers(ctx context.Context) error {
 // encodeJSON is the JSON of all answers: with < and > as they are, and a newline at the end.
 func encodeJSON(v any) ([]byte, error) {
 	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err := e.Encode(v)
+	err := appendJSON(&b, v)
+	b.WriteByte('\n')
 	return b.Bytes(), err
 }

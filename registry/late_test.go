@@ -3,6 +3,8 @@ package registry_test
 import (
 	"testing"
 	"time"
+
+	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
 
 func TestLatePublicationMovesNoChannelBack(t *testing.T) {
@@ -47,5 +49,25 @@ func TestLatePublicationsMoveAChannelInTheirOrder(t *testing.T) {
 		if receipt := w.publish(ctx, "cargomedia/app", pub); !receipt.Channels[0].Points {
 			t.Errorf("%s: %+v", fingerprint, receipt)
 		}
+	}
+}
+
+// A late version can become complete by somebody else's call, which knows nothing of when it was built.
+func TestLateVersionThatWasPendingMovesNoChannelBack(t *testing.T) {
+	w, ctx := newWorld(t), admin(t)
+	monday := w.clock
+	w.clock = w.clock.Add(24 * time.Hour)
+	tuesday := amis("tuesday", "a.x", "us-east-1")
+	tuesday.Channels = []string{"production"}
+	w.publish(ctx, "cargomedia/app", tuesday)
+	w.clock = w.clock.Add(24 * time.Hour)
+	late := found("monday-1", "a.x", map[string]registry.ImageStatus{"us-east-1": registry.ImagePending})
+	late.Channels, late.BuiltAt = []string{"production"}, &monday
+	w.publish(ctx, "cargomedia/app", late)
+	if v, err := w.verify(ctx, "2", "a.x", "us-east-1", "ami-01", registry.ImageAvailable); err != nil || v.Status != registry.StatusComplete {
+		t.Fatalf("%+v, %v", v, err)
+	}
+	if c, err := w.Channel(ctx, "cargomedia/app", "production"); err != nil || c.Number != 1 {
+		t.Errorf("the channel went back: %+v, %v", c, err)
 	}
 }

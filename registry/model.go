@@ -100,6 +100,12 @@ func (v Version) Waiting() []Image {
 	return waiting
 }
 
+// late says whether the version was built before it was published: with others, the first build was recorded
+// at the time at which the version was made.
+func (v Version) late() bool {
+	return !slices.ContainsFunc(v.Builds, func(b Build) bool { return !b.CreatedAt.After(v.CreatedAt) })
+}
+
 // unfinished says what stands between a version and being complete.
 func (v Version) unfinished() string {
 	var lacks []string
@@ -112,8 +118,8 @@ func (v Version) unfinished() string {
 	return fmt.Sprintf("version %s (number %d) of %s is %s: %s", v.Version, v.Number, v.Artifact, v.Status, strings.Join(lacks, "; "))
 }
 
-// progress says how far a version that is not complete yet has come.
-func (v Version) progress() Status {
+// reached is the status of a version that was not complete before.
+func (v Version) reached() Status {
 	waiting := v.Waiting()
 	switch {
 	case slices.ContainsFunc(waiting, func(i Image) bool { return i.Verification.Status == ImageFailed }):

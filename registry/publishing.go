@@ -264,7 +264,7 @@ func (p *publishing) progress() (completed bool) {
 	if before == StatusComplete {
 		return false
 	}
-	if v.Status = v.progress(); v.Status == before {
+	if v.Status = v.reached(); v.Status == before {
 		return false
 	}
 	p.changed = true
@@ -320,9 +320,9 @@ func (p *publishing) advance(ctx context.Context, channel string) error {
 	if current.Number >= p.version.Number {
 		return nil
 	}
-	if current.Number > 0 && p.pub.BuiltAt != nil {
+	if current.Number > 0 && p.version.late() {
 		v, err := p.tx.Version(ctx, p.name, Selector{Number: current.Number})
-		if err != nil || v.CreatedAt.After(p.builtAt()) {
+		if err != nil || v.CreatedAt.After(p.version.CreatedAt) {
 			return err
 		}
 	}

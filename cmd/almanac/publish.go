@@ -123,6 +123,9 @@ func (c *publishCmd) publication(a *app) (registry.Publication, []upload, error)
 	if c.DryRun {
 		p.add("--dry-run", "goes with --from or --pending")
 	}
+	if len(c.Without) > 0 {
+		p.add("--without", "goes with --from")
+	}
 	build := registry.Build{Component: c.Component, Architecture: c.Architecture, Provider: c.Provider, Metadata: c.Metadata}
 	if c.Type == "" {
 		p.add("--type", "is missing; use aws.ami, vagrant.box, archive, or PROVIDER.image such as googlecompute.image")
