@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -306,19 +307,35 @@ func (c *publishCmd) adjust(a *app, f *publishfile.File) error {
 }
 
 // remedy is a command that records a file which cannot be sent as it is; "" where there is none.
-func remedy(path string, f publishfile.File, err error) string {
+func remedy(file string, f publishfile.File, err error) string {
 	e, refused := errors.AsType[*registry.Error](err)
 	ofBuild := func(field registry.FieldError) bool { return strings.HasPrefix(field.Field, "build.") }
 	switch {
-	case path == stdinName:
+	case file == stdinName:
 		return ""
 	case refused && e.Kind == registry.Conflict && slices.ContainsFunc(e.Fields, ofBuild):
 		// The run was repeated, and made other images.
-		return fmt.Sprintf("almanac publish --from %s --fingerprint %s records it as a version of its own", shellWord(path), shellWord(f.Publication.Fingerprint+"-late"))
-	case errors.Is(err, fs.ErrNotExist) && len(f.Attachments) > 0:
-		return fmt.Sprintf("put it back, or leave out a document that is gone: almanac publish --from %s --without %s", shellWord(path), shellWord(f.Attachments[0].Name))
+		return fmt.Sprintf("almanac publish --from %s --fingerprint %s records it as a version of its own", shellWord(file), shellWord(f.Publication.Fingerprint+"-late"))
 	case errors.Is(err, fs.ErrNotExist):
-		return "put it back: the paths in a publish file begin where that lies"
+		remedy := "put it back: the paths in a publish file begin where that lies"
+		if name := missingDocument(f, err); name != "" {
+			remedy += fmt.Sprintf("; or leave the document out: almanac publish --from %s --without %s", shellWord(file), shellWord(name))
+		}
+		return remedy
+	}
+	return ""
+}
+
+// missingDocument is the name of the document that an error is about; "" if it is about a file of the build.
+func missingDocument(f publishfile.File, err error) string {
+	gone, ok := errors.AsType[*fs.PathError](err)
+	if !ok {
+		return ""
+	}
+	for _, d := range f.Attachments {
+		if filepath.Base(gone.Path) == filepath.Base(filepath.FromSlash(d.Path)) {
+			return d.Name
+		}
 	}
 	return ""
 }
