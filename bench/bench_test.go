@@ -38,7 +38,7 @@ func TestEverySection(t *testing.T) {
 	}
 	t.Log("\n" + table.String())
 	for _, name := range []string{
-		"resolve latest / bare (229 B) ", "resolve latest, 240 rows / 120 rows ", "resolve by constraint ",
+		"resolve latest / bare (229 B) ", "resolve latest, 240 rows / 120 rows, as many keys ", "resolve by constraint ",
 		"publish 20 regions / 1 region, cost ", "upload raw / min(sha256, write) ", "download ", "start to ready ",
 	} {
 		if !strings.Contains(table.String(), "\n"+name) {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -58,7 +60,7 @@ func (s *Service) stored(ctx context.Context, n ArtifactName, r Ref, typ Type, q
 		return Answer{}, false
 	}
 	found, err := s.store.Answers(ctx, n, sel, typ)
-	if err != nil || len(found) != 1 {
+	if err != nil || len(found) != 1 || found[0].Body == "" {
 		return Answer{}, false
 	}
 	revocation := found[0].Revocation
@@ -70,10 +72,11 @@ func (s *Service) stored(ctx context.Context, n ArtifactName, r Ref, typ Type, q
 	if !ok {
 		return Answer{}, false
 	}
-	var answer Answer
-	if json.Unmarshal([]byte(id), &answer.Bare) != nil {
+	bare, err := textOf(id)
+	if err != nil {
 		return Answer{}, false
 	}
+	answer := Answer{Bare: bare}
 	if revoked {
 		answer.Revocation = revocation
 	}
@@ -85,9 +88,11 @@ func (s *Service) stored(ctx context.Context, n ArtifactName, r Ref, typ Type, q
 func joinAnswer(ref string, revoked bool, revocation *Revocation, id, image, body string) ([]byte, error) {
 	b := bytes.NewBuffer(make([]byte, 0, len(ref)+len(id)+len(image)+len(body)+256))
 	b.WriteString(`{"ref":`)
-	if err := appendJSON(b, ref); err != nil {
+	quoted, err := jsonOf(ref)
+	if err != nil {
 		return nil, err
 	}
+	b.WriteString(quoted)
 	b.WriteString(`,"revoked":`)
 	b.WriteString(strconv.FormatBool(revoked))
 	if revocation != nil {
@@ -114,8 +119,37 @@ func appendJSON(b *bytes.Buffer, v any) error {
 	return err
 }
 
+// isPlain says whether a text is its own JSON but for the quotes.
+func isPlain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+// jsonOf is the JSON of a text, and textOf takes it back; the encoder is for texts that need it.
+func jsonOf(s string) (string, error) {
+	if isPlain(s) {
+		return `"` + s + `"`, nil
+	}
+	var b bytes.Buffer
+	err := appendJSON(&b, s)
+	return b.String(), err
+}
+
+func textOf(quoted string) (s string, err error) {
+	if len(quoted) >= 2 && isPlain(quoted[1:len(quoted)-1]) {
+		return quoted[1 : len(quoted)-1], nil
+	}
+	err = json.Unmarshal([]byte(quoted), &s)
+	return s, err
+}
+
 // imageTexts are the offered images of a build as findImageText finds them: a line for each region that has
-// one image and no more, with region, id and image as JSON, in which there is neither a tab nor a newline.
+// one image and no more, with region, id and image as JSON, in which there is neither a tab nor a newline. Of an image of
+// which nothing else is known the third is the provider alone, because short lines are read faster.
 func imageTexts(b Build) (string, error) {
 	images := b.offeredImages()
 	regions := map[string]int{}
@@ -127,10 +161,14 @@ func imageTexts(b Build) (string, error) {
 		if regions[i.Region] > 1 {
 			continue
 		}
+		var rest any = i
+		if i.SourceID == "" && len(i.Labels) == 0 && i.Verification == nil {
+			rest = i.Provider
+		}
 		for _, part := range []struct {
 			value any
 			end   byte
-		}{{i.Region, '\t'}, {i.ID, '\t'}, {i, '\n'}} {
+		}{{i.Region, '\t'}, {i.ID, '\t'}, {rest, '\n'}} {
 			if err := appendJSON(text, part.value); err != nil {
 				return "", err
 			}
@@ -142,14 +180,16 @@ func imageTexts(b Build) (string, error) {
 
 // findImageText returns id and image of a region, as JSON.
 func findImageText(texts, region string) (id, image string, ok bool) {
-	key := bytes.NewBufferString("\n")
-	if err := appendJSON(key, region); err != nil {
+	quoted, err := jsonOf(region)
+	if err != nil {
 		return "", "", false
 	}
-	key.WriteByte('\t')
-	_, rest, ok := strings.Cut(texts, key.String())
+	_, rest, ok := strings.Cut(texts, "\n"+quoted+"\t")
 	line, _, _ := strings.Cut(rest, "\n")
 	id, image, found := strings.Cut(line, "\t")
+	if strings.HasPrefix(image, `"`) {
+		image = `{"provider":` + image + `,"region":` + quoted + `,"id":` + id + `}`
+	}
 	return id, image, ok && found
 }
 
@@ -169,25 +209,34 @@ func (r Ref) selector(typ Type) (Selector, bool) {
 	return Selector{}, false
 }
 
-// writeAnswers writes down what lookups of builds are answered, of all that are offered: a version has the
-// answers of all its builds or, when it was recorded before there were answers, none.
+// writeAnswers writes down what lookups are answered, for each type of which a complete version has builds. Where
+// there is not one build that is offered, the answer is empty, and lookups go the long way. A version that was
+// recorded before there were answers has none.
 func (p *publishing) writeAnswers(ctx context.Context) error {
 	if p.version.Status != StatusComplete || len(p.events) == 0 {
 		return nil
 	}
+	offered := map[Type][]Build{}
 	for _, b := range p.version.Builds {
-		if !b.offered() {
-			continue
+		if b.offered() {
+			offered[b.Type] = append(offered[b.Type], b)
+		} else if _, known := offered[b.Type]; !known {
+			offered[b.Type] = nil
 		}
-		body, err := encodeJSON(resolved(p.version, b))
-		if err != nil {
-			return err
+	}
+	for _, typ := range slices.Sorted(maps.Keys(offered)) {
+		var body []byte
+		var images string
+		if builds := offered[typ]; len(builds) == 1 {
+			var err error
+			if body, err = encodeJSON(resolved(p.version, builds[0])); err != nil {
+				return err
+			}
+			if images, err = imageTexts(builds[0]); err != nil {
+				return err
+			}
 		}
-		images, err := imageTexts(b)
-		if err != nil {
-			return err
-		}
-		if err := p.tx.SetAnswer(ctx, p.name, p.version.Number, b.Component, string(body), images); err != nil {
+		if err := p.tx.SetAnswer(ctx, p.name, p.version.Number, typ, string(body), images); err != nil {
 			return err
 		}
 	}

@@ -21,7 +21,17 @@ func (n ArtifactName) Name() string { _, name, _ := strings.Cut(string(n), "/");
 
 const maxNamePart = 128
 
-var namePart = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
+// isNamePart says whether s has the characters of a name's part. Every lookup asks, so it is no regular expression.
+func isNamePart(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case i == 0 || c != '.' && c != '_' && c != '-':
+			return false
+		}
+	}
+	return s != "" && !strings.Contains(s, "..")
+}
 
 // reservedNamespaces are first path segments that the server's own routes use, now or by a protocol
 // whose routes are known: an artifact there could not be reached by the clients that ask for
@@ -45,7 +55,7 @@ func ParseArtifactName(s string) (ArtifactName, error) {
 			return "", Errorf(Invalid, "artifact name %q has an empty %s; it must be namespace/name, such as cargomedia/app", clip(s), part.what)
 		case len(part.value) > maxNamePart:
 			return "", Errorf(Invalid, "artifact name %q: the %s has %d characters; at most %d are allowed", clip(s), part.what, len(part.value), maxNamePart)
-		case !namePart.MatchString(part.value) || strings.Contains(part.value, ".."):
+		case !isNamePart(part.value):
 			return "", Errorf(Invalid, "artifact name %q: the %s must start with a letter or digit and have only letters, digits, '.', '_' and '-', without '..'", clip(s), part.what)
 		}
 	}

@@ -48,7 +48,7 @@ type Reader interface {
 	// Folded returns the artifact whose name equals name but for upper and lower case.
 	Folded(ctx context.Context, name ArtifactName) (ArtifactName, error)
 
-	// Answers finds the answers ([Tx.SetAnswer]) of a version's builds of a type, or of all where typ is "": at
+	// Answers finds the answer ([Tx.SetAnswer]) of a version for a type, or those for all types where typ is "": at
 	// most two, as one is all that a lookup can use. No answer is no error.
 	Answers(ctx context.Context, name ArtifactName, sel Selector, typ Type) ([]StoredAnswer, error)
 
@@ -122,9 +122,9 @@ type Tx interface {
 	// SetVerifications replaces what was found of images of a build. NotFound: the build has no such image.
 	SetVerifications(ctx context.Context, name ArtifactName, number int64, component string, images []Image) error
 
-	// SetAnswer sets the finished answer to lookups of a build of a complete version: texts that the store does
+	// SetAnswer sets the finished answer to lookups of a type in a complete version: texts that the store does
 	// not look into.
-	SetAnswer(ctx context.Context, name ArtifactName, number int64, component, body, images string) error
+	SetAnswer(ctx context.Context, name ArtifactName, number int64, typ Type, body, images string) error
 
 	// SetLatest makes the version number what [Latest] finds for a type; typ is "" for the latest of any
 	// type, number 0 removes it.
@@ -176,7 +176,7 @@ type Selector struct {
 	Type   Type
 }
 
-// StoredAnswer is the finished answer to lookups of a build.
+// StoredAnswer is the finished answer to lookups of a type in a version.
 type StoredAnswer struct {
 	// Revocation is that of the version.
 	Revocation   *Revocation

@@ -14,7 +14,8 @@ import (
 )
 
 // Database opens a store on one database. It is called again after the store before was closed, to
-// see what was kept, and also while that one is open, as when two servers use one database.
+// see what was kept, and also while that one is open, as when two servers use one database. Where a database
+// belongs to one store, it returns that one again, and the last Close closes it.
 type Database func(t *testing.T) registry.Store
 
 // TestStore checks that a store keeps the contract of [registry.Store]. newDatabase makes an empty

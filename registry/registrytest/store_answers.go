@@ -4,20 +4,20 @@ import (
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
 
-// answered publishes a version with three builds, of which x and y have an answer.
+// answered publishes a version with builds of three types, of which two have an answer.
 func (f *fixture) answered(number int64) registry.Version {
 	f.Helper()
 	v := version("a/b", number)
 	v.Builds = []registry.Build{build("x", registry.AmazonImage), build("y", "azure.image"), build("z", registry.VagrantBox)}
 	f.publish(v)
 	f.update(func(tx registry.Tx) error {
-		if err := tx.SetAnswer(f.ctx, "a/b", number, "x", "replaced", "too"); err != nil {
+		if err := tx.SetAnswer(f.ctx, "a/b", number, registry.AmazonImage, "replaced", "too"); err != nil {
 			return err
 		}
-		if err := tx.SetAnswer(f.ctx, "a/b", number, "x", hostile, "images of x"); err != nil {
+		if err := tx.SetAnswer(f.ctx, "a/b", number, registry.AmazonImage, hostile, "images of x"); err != nil {
 			return err
 		}
-		return tx.SetAnswer(f.ctx, "a/b", number, "y", "body of y", "")
+		return tx.SetAnswer(f.ctx, "a/b", number, "azure.image", "body of y", "")
 	})
 	return v
 }
@@ -50,7 +50,7 @@ var answerTests = []storeTest{
 
 	{"OfManyAnswersThereAreTwo", func(f *fixture) {
 		f.answered(1)
-		f.update(func(tx registry.Tx) error { return tx.SetAnswer(f.ctx, "a/b", 1, "z", "body of z", "") })
+		f.update(func(tx registry.Tx) error { return tx.SetAnswer(f.ctx, "a/b", 1, registry.VagrantBox, "body of z", "") })
 		f.equal("answers", len(f.answers(registry.Selector{Number: 1}, "")), 2)
 	}},
 
@@ -83,21 +83,16 @@ var answerTests = []storeTest{
 			f.equal("Answers", f.answers(registry.Selector{Number: 1}, registry.AmazonImage), []registry.StoredAnswer{{Revocation: revocation, Body: hostile, Images: "images of x"}})
 		}
 		// One that is given while the version is revoked says so, too.
-		f.update(func(tx registry.Tx) error { return tx.SetAnswer(f.ctx, "a/b", 1, "z", "body of z", "") })
+		f.update(func(tx registry.Tx) error { return tx.SetAnswer(f.ctx, "a/b", 1, registry.VagrantBox, "body of z", "") })
 		f.equal("Answers", f.answers(registry.Selector{Number: 1}, registry.VagrantBox), []registry.StoredAnswer{{Revocation: v.Revocation, Body: "body of z"}})
 	}},
 
-	{"SetAnswerOfABuildThatIsNotThereIsNotFound", func(f *fixture) {
+	{"SetAnswerOfAVersionThatIsNotThereIsNotFound", func(f *fixture) {
 		f.answered(1)
-		for _, c := range []struct {
-			number    int64
-			component string
-		}{{1, "none"}, {2, "x"}} {
-			err := f.store.Update(f.ctx, func(tx registry.Tx) error {
-				return tx.SetAnswer(f.ctx, "a/b", c.number, c.component, "", "")
-			})
-			f.wantKind("SetAnswer", err, registry.NotFound)
-		}
+		err := f.store.Update(f.ctx, func(tx registry.Tx) error {
+			return tx.SetAnswer(f.ctx, "a/b", 2, registry.AmazonImage, "", "")
+		})
+		f.wantKind("SetAnswer", err, registry.NotFound)
 	}},
 
 	{"AnswersGoWithTheirArtifact", func(f *fixture) {

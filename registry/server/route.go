@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -106,27 +105,36 @@ func (rt *route) checkQuery(raw string) (url.Values, error) {
 		return nil, badRequest("the query cannot be read: it must be name=value pairs, joined by & and percent-encoded",
 			registry.FieldError{Field: "query", Message: clip(err.Error())})
 	}
-	var found mistakes
-	add := func(name, format string, args ...any) {
-		found.add(func() registry.FieldError {
-			return registry.FieldError{Field: clip(name), Message: fmt.Sprintf(format, args...)}
-		})
-	}
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		values := query[name]
-		open := rt.prefix != "" && len(name) > len(rt.prefix) && strings.HasPrefix(name, rt.prefix)
-		switch {
-		case !open && !slices.Contains(rt.params, name):
-			add(name, "is not a query parameter of this request%s", rt.known)
-		case len(values) > 1:
-			add(name, "is there %d times; give it once", len(values))
-		case values[0] == "" && !open:
-			add(name, "is empty; give it a value or leave it out")
-		case !utf8.ValidString(name+values[0]) || strings.Contains(name+values[0], "\x00"):
-			add(name, "is not valid UTF-8, or has a NUL")
+	var wrong []string
+	for name, values := range query {
+		if rt.mistake(name, values) != "" {
+			wrong = append(wrong, name)
 		}
 	}
+	slices.Sort(wrong)
+	var found mistakes
+	for _, name := range wrong {
+		found.add(func() registry.FieldError {
+			return registry.FieldError{Field: clip(name), Message: rt.mistake(name, query[name])}
+		})
+	}
 	return query, found.err()
+}
+
+// mistake says what is wrong with a query parameter; "" is nothing.
+func (rt *route) mistake(name string, values []string) string {
+	open := rt.prefix != "" && len(name) > len(rt.prefix) && strings.HasPrefix(name, rt.prefix)
+	switch {
+	case !open && !slices.Contains(rt.params, name):
+		return "is not a query parameter of this request" + rt.known
+	case len(values) > 1:
+		return fmt.Sprintf("is there %d times; give it once", len(values))
+	case values[0] == "" && !open:
+		return "is empty; give it a value or leave it out"
+	case !utf8.ValidString(name) || !utf8.ValidString(values[0]) || strings.Contains(name, "\x00") || strings.Contains(values[0], "\x00"):
+		return "is not valid UTF-8, or has a NUL"
+	}
+	return ""
 }
 
 func (rt *route) knownParams() string {

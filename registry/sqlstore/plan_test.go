@@ -31,7 +31,8 @@ func TestLookupsUseIndexes(t *testing.T) {
 		by, key := find(sel)
 		statements = append(statements,
 			statement{name: "version", query: by.version, values: []any{"a", "b", key}},
-			statement{name: "answers", query: by.answers, values: []any{"a", "b", key, "amazon.image"}})
+			statement{name: "answer", query: by.answer, values: []any{"a", "b", key, "amazon.image"}},
+			statement{name: "answers", query: by.answers, values: []any{"a", "b", key}})
 	}
 	for _, q := range []registry.VersionQuery{
 		{Limit: 1}, {Before: 5, Limit: 1}, {Type: registry.AmazonImage, OfferedAt: time.Now(), Before: 5, Limit: 1}, {Status: registry.StatusFailed, Type: registry.AmazonImage, Limit: 1},

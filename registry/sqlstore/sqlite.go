@@ -11,21 +11,48 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // registers the driver "sqlite"
+
+	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
 
 // sqlite is one file with one connection that writes and several that read. WAL lets readers go on
 // while the writer works; a second writer would only wait for the first.
 type sqlite struct {
+	path            string // as openFiles knows it
 	writer, readers *sessions
+	// changes counts the transactions that may have changed something, before their Update returns.
+	changes atomic.Uint64
+	writing atomic.Bool
 }
 
-func openSQLite(ctx context.Context, path string) (engine, error) {
+// openFiles are the files that belong to a [Store] of this process, by their paths. Two stores would not see
+// each other's changes.
+var openFiles sync.Map
+
+func openSQLite(ctx context.Context, path string) (_ engine, err error) {
 	if err := createPrivate(path); err != nil {
 		return nil, err
 	}
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		real, err = filepath.Abs(real)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the database: %w", err)
+	}
+	if _, taken := openFiles.LoadOrStore(real, true); taken {
+		return nil, registry.Errorf(registry.Conflict, "the database %s is open already, and a SQLite file belongs to one store", path)
+	}
+	defer func() {
+		if err != nil {
+			openFiles.Delete(real)
+		}
+	}()
 	dsn, err := sqliteURI(path)
 	if err != nil {
 		return nil, err
@@ -43,6 +70,7 @@ func openSQLite(ctx context.Context, path string) (engine, error) {
 		return nil, errors.Join(err, writer.Close())
 	}
 	return &sqlite{
+		path:    real,
 		writer:  newSessions(writer, 1),
 		readers: newSessions(readers, max(4, runtime.GOMAXPROCS(0))),
 	}, nil
@@ -100,7 +128,15 @@ func (s *sqlite) read(ctx context.Context, fn func(querier) error) error {
 	if err != nil {
 		return err
 	}
-	defer s.readers.give(session)
+	defer func() { // also when fn panics
+		if s.writing.Load() {
+			session.forgetView()
+		}
+		s.readers.give(session)
+	}()
+	if err := session.refreshView(ctx, s.changes.Load()); err != nil {
+		return err
+	}
 	return fn(session)
 }
 
@@ -110,6 +146,10 @@ func (s *sqlite) update(ctx context.Context, fn func(querier) error) error {
 		return err
 	}
 	defer s.writer.give(session)
+	s.writing.Store(true)
+	defer s.writing.Store(false)
+	s.readers.forgetViews()
+	defer s.changes.Add(1)
 	if err := session.begin(ctx); err != nil {
 		return err
 	}
@@ -134,6 +174,7 @@ func (s *sqlite) update(ctx context.Context, fn func(querier) error) error {
 func (s *sqlite) attempts() int { return 1 }
 
 func (s *sqlite) close() error {
+	defer openFiles.Delete(s.path)
 	return errors.Join(s.readers.close(), s.writer.close())
 }
 
@@ -173,7 +214,7 @@ func (p *sessions) take(ctx context.Context) (*session, error) {
 }
 
 func (p *sessions) give(s *session) {
-	if s.failed {
+	if s != nil && s.failed {
 		s.close()
 		s = nil
 	}
@@ -190,6 +231,27 @@ func (p *sessions) close() error {
 	return p.db.Close()
 }
 
+// forgetViews ends the views of the sessions that are idle. A writer does so before it begins: as long as somebody
+// looks at the write-ahead log, SQLite cannot begin it anew, and it would grow.
+func (p *sessions) forgetViews() {
+	var idle []*session
+	for range cap(p.idle) {
+		select {
+		case s := <-p.idle:
+			idle = append(idle, s)
+			continue
+		default:
+		}
+		break
+	}
+	for _, s := range idle {
+		if s != nil {
+			s.forgetView()
+		}
+		p.give(s)
+	}
+}
+
 // session is one connection.
 type session struct {
 	conn       *sql.Conn
@@ -197,6 +259,35 @@ type session struct {
 	// failed is set by every error. It costs little to connect again, so nobody needs to know which
 	// errors leave a connection in order.
 	failed bool
+
+	// view says that a transaction is open which reads. It is kept as long as nothing changes, because to lock and
+	// unlock the file costs as much as a short statement. The file belongs to one [Store], so that this is exact.
+	view bool
+	// changes is what there was when the session was used last.
+	changes uint64
+}
+
+// refreshView makes the session see all changes up to the given one. A transaction is begun when there was no
+// change since the session was used last: where much is written, none is worth its price.
+func (s *session) refreshView(ctx context.Context, changes uint64) error {
+	switch {
+	case s.view && s.changes != changes:
+		s.forgetView()
+	case !s.view && s.changes == changes:
+		if _, err := s.ExecContext(ctx, "BEGIN"); err != nil {
+			return err
+		}
+		s.view = true
+	}
+	s.changes = changes
+	return nil
+}
+
+func (s *session) forgetView() {
+	if s.view {
+		s.view = false
+		s.rollback()
+	}
 }
 
 // maxStatements bounds what a session keeps. The statements are few, except those for lists of

@@ -178,8 +178,9 @@ func (t *tx) SetLatest(ctx context.Context, name registry.ArtifactName, typ regi
 			return err
 		}
 		return execOne(ctx, q, `
-INSERT INTO head (artifact_id, type, number)
-SELECT artifact_id, $3, number FROM version WHERE artifact_id = $1 AND number = $2
+INSERT INTO head (artifact_id, type, number, namespace, name)
+SELECT a.id, $3, v.number, a.namespace, a.name
+FROM version v JOIN artifact a ON a.id = v.artifact_id WHERE v.artifact_id = $1 AND v.number = $2
 ON CONFLICT (artifact_id, type) DO UPDATE SET number = excluded.number`, id, number, string(typ))
 	})
 }

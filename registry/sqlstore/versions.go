@@ -43,28 +43,27 @@ FROM v CROSS JOIN attachment t WHERE t.artifact_id = v.artifact_id AND t.number 
 }
 
 // finder is a way to find a version: the statements for it.
-type finder struct{ version, answers string }
+type finder struct{ version, answer, answers string }
 
-// newFinder takes the joins of an artifact that find the version v, and those that find no more than its
-// number.
-func newFinder(version, numbered, number string) finder {
-	return finder{versionQuery(version), answersQuery(numbered, number)}
+// newFinder takes the join of an artifact that finds the version v, and how its answers are found.
+func newFinder(version, answersFrom string) finder {
+	answer, answers := answersQueries(answersFrom)
+	return finder{versionQuery(version), answer, answers}
 }
 
 // In all of them the third parameter is what the version is found by.
 var (
-	byNumber      = newFinder(`JOIN version v ON v.artifact_id = a.id AND v.number = $3`, ``, `$3`)
-	bySemver      = newFinder(joinSemver, joinSemver, `v.number`)
-	byFingerprint = newFinder(joinFingerprint, joinFingerprint, `v.number`)
-	byChannel     = newFinder(joinChannel+` JOIN version v ON v.artifact_id = c.artifact_id AND v.number = c.number`, joinChannel, `c.number`)
-	byHead        = newFinder(joinHead+` JOIN version v ON v.artifact_id = h.artifact_id AND v.number = h.number`, joinHead, `h.number`)
+	byNumber      = newFinder(`JOIN version v ON v.artifact_id = a.id AND v.number = $3`, answersOf(``, `$3`))
+	bySemver      = newFinder(joinSemver, answersOf(joinSemver, `v.number`))
+	byFingerprint = newFinder(joinFingerprint, answersOf(joinFingerprint, `v.number`))
+	byChannel     = newFinder(joinChannel+` JOIN version v ON v.artifact_id = c.artifact_id AND v.number = c.number`, answersOf(joinChannel, `c.number`))
+	byHead        = newFinder(`JOIN head h ON h.artifact_id = a.id AND h.type = $3 JOIN version v ON v.artifact_id = h.artifact_id AND v.number = h.number`, answersOfHead)
 )
 
 const (
 	joinSemver      = `JOIN version v ON v.artifact_id = a.id AND v.version = $3`
 	joinFingerprint = `JOIN version v ON v.artifact_id = a.id AND v.fingerprint = $3`
 	joinChannel     = `JOIN channel c ON c.artifact_id = a.id AND c.name = $3`
-	joinHead        = `JOIN head h ON h.artifact_id = a.id AND h.type = $3`
 )
 
 func find(sel registry.Selector) (by finder, key any) {
