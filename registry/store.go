@@ -49,7 +49,8 @@ type Reader interface {
 	Folded(ctx context.Context, name ArtifactName) (ArtifactName, error)
 
 	// Answers finds the answer ([Tx.SetAnswer]) of a version for a type, or those for all types where typ is "": at
-	// most two, as one is all that a lookup can use. No answer is no error.
+	// most two, as one is all that a lookup can use. No answer is no error; one with an empty body can be left out
+	// where typ is given.
 	Answers(ctx context.Context, name ArtifactName, sel Selector, typ Type) ([]StoredAnswer, error)
 
 	// Versions lists versions of one artifact, the highest number first. Their builds have

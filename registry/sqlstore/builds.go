@@ -38,8 +38,12 @@ WHERE artifact_id = $1 AND number = $2`,
 			append([]any{id, v.Number}, c...)...); err != nil {
 			return err
 		}
-		_, err := q.ExecContext(ctx, revokeAnswers, append([]any{id, v.Number}, c[5:]...)...)
-		return err
+		for _, query := range revokeAnswers {
+			if _, err := q.ExecContext(ctx, query, append([]any{id, v.Number}, c[5:]...)...); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

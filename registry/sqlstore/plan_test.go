@@ -59,6 +59,8 @@ func TestLookupsUseIndexes(t *testing.T) {
 	blob.add("d")
 	blobQuery := blobVisibleQuery(&blob, some)
 	statements = append(statements,
+		statement{name: "answer of a head", query: answerOfHead, values: []any{"a", "b", "amazon.image"}},
+		statement{name: "set head", query: setHead, values: []any{1, 1, "amazon.image"}},
 		statement{name: "artifact", query: artifactQuery, values: []any{"a", "b"}},
 		statement{name: "channel", query: channelQuery, values: []any{"a", "b", "c", 1}},
 		statement{name: "image uses", query: usesQuery, values: uses.values},

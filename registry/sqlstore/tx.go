@@ -177,11 +177,7 @@ func (t *tx) SetLatest(ctx context.Context, name registry.ArtifactName, typ regi
 			_, err := q.ExecContext(ctx, `DELETE FROM head WHERE artifact_id = $1 AND type = $2`, id, string(typ))
 			return err
 		}
-		return execOne(ctx, q, `
-INSERT INTO head (artifact_id, type, number, namespace, name)
-SELECT a.id, $3, v.number, a.namespace, a.name
-FROM version v JOIN artifact a ON a.id = v.artifact_id WHERE v.artifact_id = $1 AND v.number = $2
-ON CONFLICT (artifact_id, type) DO UPDATE SET number = excluded.number`, id, number, string(typ))
+		return execOne(ctx, q, setHead, id, number, string(typ))
 	})
 }
 
