@@ -4,8 +4,8 @@
 //	info, err := box.ReadFile("out/app.box")
 //	// info.Provider is "virtualbox"
 //
-// It reads as little as it can: nothing is unpacked, and reading stops at metadata.json. It imports
-// the standard library only.
+// Read reads as little as it can: nothing is unpacked, and reading stops at metadata.json. [Verify] reads a
+// box to its end, and holds it to its checksums. The package imports the standard library only.
 package box
 
 import (
@@ -57,27 +57,53 @@ func ReadFile(name string) (Info, error) {
 // Read reads the box that r holds, up to the end of its metadata.json. A member that is an
 // io.Seeker is skipped without being read where the box is a plain tar archive.
 func Read(r io.Reader) (Info, error) {
-	var magic [6]byte
+	var magic [magicSize]byte
 	n, err := io.ReadFull(r, magic[:])
 	if err != nil && err != io.ErrUnexpectedEOF && err != io.EOF {
 		return Info{}, err
 	}
 	head := magic[:n]
-	if other := otherFormat(head); other != "" {
-		return Info{}, fmt.Errorf("it is %s; a box must be a tar archive, plain or gzipped", other)
+	if err := checkFormat(head); err != nil {
+		return Info{}, err
 	}
 	content, err := rewound(r, head)
 	if err != nil {
 		return Info{}, err
 	}
-	if !bytes.HasPrefix(head, []byte{0x1f, 0x8b}) {
-		return find(content, "it is not a tar archive, plain or gzipped")
+	if !isGzip(head) {
+		return find(tar.NewReader(content), notTar)
 	}
+	unzipped, err := unzip(content)
+	if err != nil {
+		return Info{}, err
+	}
+	return find(tar.NewReader(io.LimitReader(unzipped, maxUnpacked)), notTarInside)
+}
+
+const (
+	notTar       = "it is not a tar archive, plain or gzipped"
+	notTarInside = "it is gzipped, but not a tar archive inside"
+)
+
+// magicSize is how many bytes tell the format of a file.
+const magicSize = 6
+
+// checkFormat refuses what is no box by its first bytes.
+func checkFormat(head []byte) error {
+	if other := otherFormat(head); other != "" {
+		return fmt.Errorf("it is %s; a box must be a tar archive, plain or gzipped", other)
+	}
+	return nil
+}
+
+func isGzip(head []byte) bool { return bytes.HasPrefix(head, []byte{0x1f, 0x8b}) }
+
+func unzip(content io.Reader) (*gzip.Reader, error) {
 	unzipped, err := gzip.NewReader(content)
 	if err != nil {
-		return Info{}, fmt.Errorf("its gzip header is broken: %w", plain(err))
+		return nil, fmt.Errorf("its gzip header is broken: %w", plain(err))
 	}
-	return find(io.LimitReader(unzipped, maxUnpacked), "it is gzipped, but not a tar archive inside")
+	return unzipped, nil
 }
 
 // rewound returns a reader over all of r, of which head was read.
@@ -108,18 +134,22 @@ func otherFormat(head []byte) string {
 	return ""
 }
 
-// find looks for metadata.json in a tar archive. notTar is the error for what is none.
-func find(r io.Reader, notTar string) (Info, error) {
-	t := tar.NewReader(r)
+var errNoMetadata = errors.New("it has no metadata.json; a box needs one at its top, such as {\"provider\": \"virtualbox\"}")
+
+// find looks for metadata.json in a tar archive. otherwise is the error for what is none.
+func find(t *tar.Reader, otherwise string) (Info, error) {
 	for entries := 0; entries < maxEntries; entries++ {
 		header, err := t.Next()
 		switch {
 		case err == io.EOF && entries == 0:
-			return Info{}, errors.New(notTar)
+			return Info{}, errors.New(otherwise)
 		case err == io.EOF:
-			return Info{}, errors.New("it has no metadata.json; a box needs one at its top, such as {\"provider\": \"virtualbox\"}")
+			return Info{}, errNoMetadata
 		case errors.Is(err, tar.ErrHeader) && entries == 0:
-			return Info{}, errors.New(notTar)
+			return Info{}, errors.New(otherwise)
+		case err == io.ErrUnexpectedEOF && entries == 0 && otherwise == notTar:
+			// Less than one block, and nothing unpacks it, which would have noticed a cut.
+			return Info{}, errors.New(notTar + ", or it is cut short in its first 512 bytes")
 		case err != nil:
 			return Info{}, fmt.Errorf("it is broken or cut short before its metadata.json: %w", plain(err))
 		}
@@ -170,10 +200,13 @@ func parse(content []byte) (Info, error) {
 	return info, nil
 }
 
-// plain puts an early end of the content in words.
+// plain puts in words that the content ends early, or is not what its checksum says.
 func plain(err error) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		return errors.New("the file ends too early")
+	case errors.Is(err, gzip.ErrChecksum):
+		return errors.New("its gzip checksum is wrong")
 	}
 	return err
 }
