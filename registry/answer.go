@@ -209,7 +209,7 @@ func (r Ref) selector(typ Type) (Selector, bool) {
 	return Selector{}, false
 }
 
-// writeAnswers writes down what lookups are answered, for each type of which a complete version has builds. Where
+// writeAnswers writes down what lookups are answered, for each type of which a complete version has or had builds. Where
 // there is not one build that is offered, the answer is empty, and lookups go the long way. A version that was
 // recorded before there were answers has none.
 func (p *publishing) writeAnswers(ctx context.Context) error {
@@ -217,6 +217,9 @@ func (p *publishing) writeAnswers(ctx context.Context) error {
 		return nil
 	}
 	offered := map[Type][]Build{}
+	for _, typ := range p.removed {
+		offered[typ] = nil
+	}
 	for _, b := range p.version.Builds {
 		if b.offered() {
 			offered[b.Type] = append(offered[b.Type], b)

@@ -82,11 +82,13 @@ func (s *Service) Artifact(ctx context.Context, name string) (Artifact, error) {
 // ArtifactSettings are what an administrator says of an artifact.
 type ArtifactSettings struct {
 	Description string `json:"description,omitempty" maxLength:"4096"`
-	Public      bool   `json:"public,omitempty" doc:"Let everybody read it without a token."`
+	// Summary is one line, for lists; nil leaves it as it is.
+	Summary *string `json:"summary,omitempty" maxLength:"255" doc:"One line that says what it is; stays as it is, if left out."`
+	Public  bool    `json:"public,omitempty" doc:"Let everybody read it without a token."`
 }
 
-// PutArtifact sets an artifact's description and visibility, and makes it if it is not there. It
-// needs the role admin. Invalid: a description that is too long or has control characters. Conflict:
+// PutArtifact sets an artifact's description, summary and visibility, and makes it if it is not there. It
+// needs the role admin. Invalid: a text that is too long or has control characters. Conflict:
 // a name that differs from an existing one in case alone.
 func (s *Service) PutArtifact(ctx context.Context, name string, settings ArtifactSettings) (Artifact, error) {
 	n, err := ParseArtifactName(name)
@@ -97,7 +99,8 @@ func (s *Service) PutArtifact(ctx context.Context, name string, settings Artifac
 		return Artifact{}, err
 	}
 	var p problems
-	p.check("description", checkText(settings.Description, 4096, "\t\n\r"))
+	p.check("description", checkDescription(&settings.Description))
+	p.check("summary", checkSummary(settings.Summary))
 	if err := p.err(); err != nil {
 		return Artifact{}, err
 	}
@@ -111,12 +114,101 @@ func (s *Service) PutArtifact(ctx context.Context, name string, settings Artifac
 			return err
 		}
 		a.Description, a.Public, a.UpdatedAt = settings.Description, settings.Public, now
+		if settings.Summary != nil {
+			a.Summary = *settings.Summary
+		}
 		if err := tx.PutArtifact(ctx, a); err != nil {
 			return err
 		}
 		return s.record(ctx, tx, Event{Action: ActionArtifactUpdate, Artifact: n, Detail: Metadata{"public": strconv.FormatBool(a.Public)}})
 	})
 	return a.withLists(), err
+}
+
+// ArtifactDetails are what a publisher may say of an artifact. Nil leaves a detail as it is.
+type ArtifactDetails struct {
+	Description, Summary *string
+	// Public needs the role admin where it changes something.
+	Public *bool
+}
+
+// DescribeArtifact sets what is given, and makes the artifact, private, if it is not there. made says so. It needs the
+// role publish. Invalid: texts that are too long or have control characters; a summary of several lines. Conflict: a
+// name that differs from an existing one in case alone.
+func (s *Service) DescribeArtifact(ctx context.Context, name string, d ArtifactDetails) (a Artifact, made bool, err error) {
+	n, err := ParseArtifactName(name)
+	if err != nil {
+		return Artifact{}, false, BadField("artifact", err)
+	}
+	if err := requireRole(ctx, RolePublish, n); err != nil {
+		return Artifact{}, false, err
+	}
+	var p problems
+	p.check("description", checkDescription(d.Description))
+	p.check("summary", checkSummary(d.Summary))
+	if err := p.err(); err != nil {
+		return Artifact{}, false, err
+	}
+	err = s.store.Update(ctx, func(tx Tx) error {
+		a, made, err = s.describe(ctx, tx, n, d)
+		return err
+	})
+	if err != nil {
+		return Artifact{}, false, err
+	}
+	return a.withLists(), made, nil
+}
+
+func (s *Service) describe(ctx context.Context, tx Tx, name ArtifactName, d ArtifactDetails) (a Artifact, made bool, err error) {
+	now := s.time()
+	if _, err = tx.LockArtifact(ctx, name, false, now); KindOf(err) == NotFound {
+		made = true
+		_, err = s.lock(ctx, tx, name, now)
+	}
+	if err != nil {
+		return Artifact{}, false, err
+	}
+	if a, err = tx.Artifact(ctx, name); err != nil {
+		return Artifact{}, false, err
+	}
+	made = made && a.CreatedAt.Equal(now) // somebody else may have come first
+	description, summary, public := a.Description, a.Summary, a.Public
+	for _, text := range []struct{ from, to *string }{{d.Description, &a.Description}, {d.Summary, &a.Summary}} {
+		if text.from != nil {
+			*text.to = *text.from
+		}
+	}
+	if d.Public != nil {
+		a.Public = *d.Public
+	}
+	if a.Public != public {
+		if err := requireRole(ctx, RoleAdmin, name); err != nil {
+			return Artifact{}, false, err
+		}
+	}
+	if !made && a.Description == description && a.Summary == summary && a.Public == public {
+		return a, false, nil
+	}
+	a.UpdatedAt = now
+	if err := tx.PutArtifact(ctx, a); err != nil {
+		return Artifact{}, false, err
+	}
+	return a, made, s.record(ctx, tx, Event{Action: ActionArtifactUpdate, Artifact: name, Detail: Metadata{"public": strconv.FormatBool(a.Public)}})
+}
+
+// checkDescription and checkSummary accept nil, which says nothing.
+func checkDescription(text *string) error {
+	if text == nil {
+		return nil
+	}
+	return checkText(*text, 4096, "\t\n\r")
+}
+
+func checkSummary(text *string) error {
+	if text == nil {
+		return nil
+	}
+	return checkText(*text, 255, "")
 }
 
 // DeleteArtifact removes an artifact with all its versions and channels. It needs the role admin.

@@ -12,6 +12,8 @@ import (
 type Artifact struct {
 	Name        ArtifactName `json:"name" doc:"namespace/name"`
 	Description string       `json:"description"`
+	// Summary is one line, for lists.
+	Summary string `json:"summary,omitempty" doc:"One line that says what it is."`
 	// Public artifacts can be read without a token.
 	Public bool `json:"public" doc:"Readable without a token."`
 	// Types are the types of which an offered version has a build, sorted.
@@ -45,6 +47,9 @@ type Version struct {
 	VersionID
 	Fingerprint string `json:"fingerprint" doc:"Names the run that made it; unique within the artifact."`
 	Status      Status `json:"status" enum:"open,complete,failed"`
+	// Held versions are not complete before they are released, whatever they have.
+	Held        bool   `json:"held,omitempty" doc:"Not complete before it is released, whatever it has."`
+	Description string `json:"description,omitempty"`
 	// Expect are the components without which the version is not complete, sorted.
 	Expect []string `json:"expect" doc:"Components without which the version is not complete."`
 	// Requested are the channels that the version's publishers asked for, sorted.
@@ -57,6 +62,24 @@ type Version struct {
 	Revocation *Revocation `json:"revocation,omitempty"`
 	// Builds are sorted by component. Lists of versions leave images, files, metadata and provenance out.
 	Builds []Build `json:"builds"`
+	// Pending are boxes that were announced and have no bytes yet, sorted by component. Lists leave them out.
+	Pending []PendingBox `json:"pending,omitempty" doc:"Boxes that were announced and have no bytes yet."`
+}
+
+// PendingBox is a vagrant.box that was announced before its bytes came. It is seen by nobody who looks for a box.
+type PendingBox struct {
+	// Component is what the build will have.
+	Component    string `json:"component"`
+	Provider     string `json:"provider"`
+	Architecture string `json:"architecture,omitempty"`
+	// Default is what [Build.Default] will be; until then a build that has it keeps it.
+	Default bool `json:"default_architecture,omitempty"`
+	// Checksum is what its publisher says of the bytes, in lower case hexadecimal digits; ChecksumType is md5, sha1,
+	// sha256, sha384 or sha512. Both are empty where nothing was said.
+	Checksum     string    `json:"checksum,omitempty"`
+	ChecksumType string    `json:"checksum_type,omitempty"`
+	CreatedAt    time.Time `json:"created_at"`
+	CreatedBy    string    `json:"created_by"`
 }
 
 // Revocation takes a version out of what is offered.
@@ -109,6 +132,12 @@ func (v Version) late() bool {
 // unfinished says what stands between a version and being complete.
 func (v Version) unfinished() string {
 	var lacks []string
+	if v.Held {
+		lacks = append(lacks, "it was not released yet")
+	}
+	if len(v.Builds) == 0 {
+		lacks = append(lacks, "it has no build")
+	}
 	if missing := v.Missing(); len(missing) > 0 {
 		lacks = append(lacks, "it still expects "+strings.Join(missing, ", "))
 	}
@@ -122,6 +151,8 @@ func (v Version) unfinished() string {
 func (v Version) reached() Status {
 	waiting := v.Waiting()
 	switch {
+	case v.Held || len(v.Builds) == 0:
+		return StatusOpen
 	case slices.ContainsFunc(waiting, func(i Image) bool { return i.Verification.Status == ImageFailed }):
 		return StatusFailed
 	case len(waiting) > 0 || len(v.Missing()) > 0:
@@ -147,8 +178,11 @@ type Build struct {
 	// Provider is set for a vagrant.box: virtualbox, libvirt …
 	Provider string `json:"provider,omitempty" doc:"Vagrant provider of a box."`
 	// Architecture is empty when nobody said it.
-	Architecture string   `json:"architecture,omitempty" doc:"Such as x86_64, arm64, amd64."`
-	Metadata     Metadata `json:"metadata,omitempty"`
+	Architecture string `json:"architecture,omitempty" doc:"Such as x86_64, arm64, amd64."`
+	// Default says that of the boxes of one provider this is the one for clients that know no architectures. It is no part
+	// of the content, and at most one build of a provider in a version has it.
+	Default  bool     `json:"default_architecture,omitempty" doc:"Of the boxes of its provider, the one for clients that know no architectures."`
+	Metadata Metadata `json:"metadata,omitempty"`
 	// Provenance says how the build came to be; it is no part of its content.
 	Provenance Metadata `json:"provenance,omitempty" doc:"How the build came to be; no part of its content."`
 	Images     []Image  `json:"images,omitempty" doc:"Sorted by region, provider and id."`
@@ -322,6 +356,13 @@ const (
 	ActionImagesReplace   = "build.replace" // images that had failed and are left out now
 	ActionAttachmentsAdd  = "build.attachments"
 	ActionImageVerify     = "image.verify"
+	ActionVersionOpen     = "version.open"
+	ActionVersionDescribe = "version.describe"
+	ActionVersionDelete   = "version.delete"
+	ActionBuildAnnounce   = "build.announce"
+	ActionBuildDelete     = "build.delete"
+	ActionBuildDefault    = "build.default"
+	ActionVersionRelease  = "version.release"
 	ActionVersionComplete = "version.complete"
 	ActionVersionFail     = "version.fail"
 	ActionVersionRevoke   = "version.revoke"
@@ -339,4 +380,10 @@ type Upload struct {
 	Size      int64        `json:"size" doc:"Bytes to expect."`
 	SHA256    Digest       `json:"sha256"`
 	CreatedAt time.Time    `json:"created_at"`
+	// Number and Component name the box that the bytes are for, where that was announced; Size and SHA256 are those
+	// of the bytes that came, and empty before.
+	Number    int64  `json:"-"`
+	Component string `json:"-"`
+	// CreatedBy is the name of the token that began it.
+	CreatedBy string `json:"-"`
 }

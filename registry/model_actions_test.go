@@ -163,11 +163,11 @@ func (m *machine) resolve(t *rapid.T) {
 		return rapid.SampledFrom(append([]string{"", ""}, values...)).Draw(t, label)
 	}
 	q := registry.Question{
-		Type:         optional("type", "aws.ami", "amazon.image", "qemu.image", "archive"),
+		Type:         optional("type", "aws.ami", "amazon.image", "qemu.image", "archive", "vagrant.box"),
 		Region:       optional("region", modelRegions...),
 		Component:    optional("component", modelComponents...),
-		Architecture: optional("architecture", "x86_64", "arm64"),
-		Provider:     optional("provider", "aws", "qemu", "hetzner"),
+		Architecture: optional("architecture", "x86_64", "arm64", "amd64"),
+		Provider:     optional("provider", "aws", "qemu", "hetzner", "libvirt"),
 	}
 	if rapid.IntRange(0, 4).Draw(t, "narrow") > 0 { // most lookups have type and region only
 		q.Component, q.Architecture, q.Provider = "", "", ""

@@ -153,7 +153,7 @@ func (m *model) setChannel(name, channel string, change registry.ChannelChange) 
 	ref := change.Ref
 	if change.Rollback {
 		moves := a.moves[channel]
-		if len(moves) == 0 || moves[0].From == nil {
+		if m.pointsTo(name, channel) == 0 || moves[0].From == nil {
 			return registry.ChannelHistory{}, registry.Conflict
 		}
 		ref = strconv.FormatInt(moves[0].From.Number, 10)
@@ -174,13 +174,8 @@ func (m *model) history(name, channel string) registry.ChannelHistory {
 	moves := m.artifacts[name].moves[channel]
 	v := findVersion(m.artifacts[name].versions, func(v registry.Version) bool { return v.Number == moves[0].To.Number })
 	return registry.ChannelHistory{
-		Artifact: registry.ArtifactName(name), Channel: m.channel(name, channel), Revocation: v.Revocation, Moves: moves[:min(100, len(moves))],
+		Artifact: registry.ArtifactName(name), Channel: m.artifacts[name].channels[channel], Revocation: v.Revocation, Moves: moves[:min(100, len(moves))],
 	}
-}
-
-func (m *model) channel(name, channel string) registry.Channel {
-	last := m.artifacts[name].moves[channel][0]
-	return registry.Channel{Name: channel, VersionID: last.To, MovedAt: last.At, MovedBy: last.By}
 }
 
 func (m *model) revoke(name, ref string, req registry.RevokeRequest) (*registry.Version, registry.Kind) {
@@ -235,12 +230,14 @@ func (m *model) resolve(name, ref string, q registry.Question) (registry.Resolut
 	for _, b := range v.Builds {
 		r := m.answer(*v, b, q)
 		if typ != "" && b.Type != typ || !handedOut(b) || q.Component != "" && b.Component != q.Component ||
-			q.Architecture != "" && b.Architecture != q.Architecture || q.Provider != "" && len(r.Images) == 0 || !describedAs(r, q.Metadata) {
+			q.Architecture != "" && b.Architecture != q.Architecture || q.Provider != "" && q.Provider != b.Provider && len(r.Images) == 0 || !describedAs(r, q.Metadata) {
 			continue
 		}
 		asked++
 		for _, i := range r.Images {
-			regions = append(regions, i.Region)
+			if i.Region != "" {
+				regions = append(regions, i.Region)
+			}
 		}
 		if q.Region != "" {
 			r.Images = slices.DeleteFunc(r.Images, func(i registry.Image) bool { return i.Region != q.Region })
@@ -272,7 +269,7 @@ func (m *model) resolve(name, ref string, q registry.Question) (registry.Resolut
 func (m *model) answer(v registry.Version, b registry.Build, q registry.Question) registry.Resolution {
 	r := registry.Resolution{Resolved: registry.Resolved{
 		Artifact: v.Artifact, VersionID: v.VersionID, Fingerprint: v.Fingerprint, Component: b.Component, Type: b.Type,
-		Architecture: b.Architecture, Files: b.Files, Attachments: sortedByName(b.Attachments), Metadata: registry.Metadata{},
+		Provider: b.Provider, Architecture: b.Architecture, Files: b.Files, Attachments: sortedByName(b.Attachments), Metadata: registry.Metadata{},
 		CreatedAt: v.CreatedAt, CompletedAt: v.Completed,
 	}}
 	for _, m := range []registry.Metadata{v.Metadata, b.Metadata} {
@@ -285,7 +282,7 @@ func (m *model) answer(v registry.Version, b registry.Build, q registry.Question
 		if !usable(i) {
 			continue
 		}
-		if q.Provider == "" || i.Provider == q.Provider {
+		if q.Provider == "" || q.Provider == b.Provider || i.Provider == q.Provider {
 			r.Images = append(r.Images, i)
 		}
 		if b.Type == registry.AmazonImage {

@@ -37,7 +37,7 @@ func (m *machine) check(t *rapid.T) {
 		m.checkVersions(t, name, *a)
 		m.checkChannels(t, name, *a)
 		listed = append(listed, got)
-		for _, typ := range []string{"", "amazon.image", "qemu.image", "archive"} {
+		for _, typ := range []string{"", "amazon.image", "qemu.image", "archive", "vagrant.box"} {
 			m.lookUp(t, name, "latest", registry.Question{Type: typ})
 			m.lookUp(t, name, "latest", registry.Question{Type: typ, Region: modelRegions[0]})
 		}
@@ -72,9 +72,7 @@ func (m *machine) checkEvents(t *rapid.T) {
 
 func (m *machine) checkArtifact(t *rapid.T, name string, a modelArtifact, got registry.Artifact) {
 	want := registry.Artifact{Name: registry.ArtifactName(name), Description: a.description, CreatedAt: a.createdAt}
-	for channel := range maps.Keys(a.moves) {
-		want.Channels = append(want.Channels, m.model.channel(name, channel))
-	}
+	want.Channels = slices.Collect(maps.Values(a.channels))
 	slices.SortFunc(want.Channels, func(a, b registry.Channel) int { return strings.Compare(a.Name, b.Name) })
 	got.UpdatedAt = time.Time{}
 	if m.catalogIsBehind(a) {
@@ -82,7 +80,7 @@ func (m *machine) checkArtifact(t *rapid.T, name string, a modelArtifact, got re
 		same(t, "artifact "+name, got, want)
 		return
 	}
-	for _, typ := range []registry.Type{registry.AmazonImage, registry.Archive, "qemu.image"} {
+	for _, typ := range []registry.Type{registry.AmazonImage, registry.Archive, "qemu.image", registry.VagrantBox} {
 		if v, _ := m.model.find(name, "latest", typ); v != nil {
 			want.Types = append(want.Types, typ)
 		}
@@ -110,10 +108,10 @@ func (m *machine) checkVersions(t *rapid.T, name string, a modelArtifact) {
 	for i, want := range slices.Backward(a.versions) {
 		got := all[len(all)-1-i]
 		brief := *want
-		brief.Builds = nil
+		brief.Builds, brief.Pending = nil, nil
 		for _, b := range want.Builds {
 			brief.Builds = append(brief.Builds, registry.Build{
-				Component: b.Component, Type: b.Type, Architecture: b.Architecture, CreatedAt: b.CreatedAt, CreatedBy: b.CreatedBy,
+				Component: b.Component, Type: b.Type, Provider: b.Provider, Architecture: b.Architecture, CreatedAt: b.CreatedAt, CreatedBy: b.CreatedBy,
 			})
 		}
 		sameVersion(t, "version in the list of "+name, got, brief)
@@ -127,12 +125,12 @@ func (m *machine) checkVersions(t *rapid.T, name string, a modelArtifact) {
 			m.lookUp(t, name, strconv.FormatInt(want.Number, 10), registry.Question{Region: modelRegions[0]})
 		}
 	}
-	for _, f := range []registry.VersionFilter{{Offered: true}, {Type: "aws.ami", Offered: true}, {Type: "archive"}, {Status: "open"}, {Status: "failed"}} {
+	for _, f := range []registry.VersionFilter{{Offered: true}, {Type: "aws.ami", Offered: true}, {Type: "archive"}, {Type: "vagrant.box", Offered: true}, {Status: "open"}, {Status: "failed"}} {
 		var got, want []int64
 		for _, v := range m.versions(t, name, f) {
 			got = append(got, v.Number)
 		}
-		typ := map[string]registry.Type{"aws.ami": registry.AmazonImage, "archive": registry.Archive}[f.Type]
+		typ := map[string]registry.Type{"aws.ami": registry.AmazonImage, "archive": registry.Archive, "vagrant.box": registry.VagrantBox}[f.Type]
 		for _, v := range slices.Backward(a.versions) {
 			if (!f.Offered || m.model.offered(*v)) && hasType(*v, typ) && (f.Status == "" || string(v.Status) == f.Status) {
 				want = append(want, v.Number)
@@ -162,7 +160,7 @@ func (m *machine) versions(t *rapid.T, name string, f registry.VersionFilter) []
 func (m *machine) checkChannels(t *rapid.T, name string, a modelArtifact) {
 	for _, channel := range modelChannels {
 		got, err := m.w.Channel(m.ctx, name, channel)
-		if len(a.moves[channel]) == 0 {
+		if m.model.pointsTo(name, channel) == 0 {
 			sameKind(t, "channel "+channel+" of "+name, err, registry.NotFound)
 			continue
 		}
@@ -257,6 +255,7 @@ func same(t *rapid.T, what string, got, want any) {
 // sameVersion compares versions; the model keeps builds, images and attachments in the order in which they came.
 func sameVersion(t *rapid.T, what string, got, want registry.Version) {
 	t.Helper()
+	want.Pending = slices.SortedFunc(slices.Values(want.Pending), func(a, b registry.PendingBox) int { return strings.Compare(a.Component, b.Component) })
 	want.Builds = slices.SortedFunc(slices.Values(want.Builds), func(a, b registry.Build) int { return strings.Compare(a.Component, b.Component) })
 	for i := range want.Builds {
 		b := &want.Builds[i]

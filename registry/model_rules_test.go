@@ -1,11 +1,9 @@
 package registry_test
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
@@ -28,8 +26,9 @@ type modelArtifact struct {
 	exists      bool
 	description string
 	createdAt   time.Time
-	versions    []*registry.Version               // by number
-	moves       map[string][]registry.ChannelMove // of each channel, the newest first
+	versions    []*registry.Version // by number
+	channels    map[string]registry.Channel
+	moves       map[string][]registry.ChannelMove // of each channel, the newest first; they can outlive it
 	// These two outlive the artifact.
 	lastNumber int64
 	highest    string
@@ -57,7 +56,8 @@ func (m *model) made(name string) *modelArtifact {
 	}
 	a := m.artifacts[name]
 	if !a.exists {
-		a.exists, a.createdAt, a.description, a.versions, a.moves = true, m.now(), "", nil, map[string][]registry.ChannelMove{}
+		a.exists, a.createdAt, a.description, a.versions = true, m.now(), "", nil
+		a.channels, a.moves = map[string]registry.Channel{}, map[string][]registry.ChannelMove{}
 	}
 	return a
 }
@@ -235,6 +235,9 @@ func (m *model) follow(name string, v *registry.Version, changed bool, asked []s
 				v.Status = map[registry.ImageStatus]registry.Status{registry.ImagePending: registry.StatusOpen, registry.ImageFailed: registry.StatusFailed}[status]
 			}
 		}
+		if v.Held || len(v.Builds) == 0 {
+			v.Status = registry.StatusOpen
+		}
 	}
 	completed := v.Status == registry.StatusComplete && before != v.Status
 	if completed {
@@ -263,21 +266,19 @@ func (m *model) follow(name string, v *registry.Version, changed bool, asked []s
 }
 
 func (m *model) move(name, channel string, v registry.Version, reason string) {
-	moves := m.artifacts[name].moves
+	a := m.artifacts[name]
 	move := registry.ChannelMove{To: v.VersionID, At: m.now(), By: m.actor, Reason: reason}
-	if old := moves[channel]; len(old) > 0 {
-		move.From = &old[0].To
+	if old, ok := a.channels[channel]; ok {
+		move.From = &old.VersionID
 	}
-	moves[channel] = slices.Insert(slices.Clone(moves[channel]), 0, move)
+	a.channels[channel] = registry.Channel{Name: channel, VersionID: move.To, MovedAt: move.At, MovedBy: move.By}
+	a.moves[channel] = slices.Insert(slices.Clone(a.moves[channel]), 0, move)
 	m.record(name, v.Number, registry.ActionChannelMove, registry.Metadata{"channel": channel, "to": fmt.Sprintf("%s (number %d)", v.Version, v.Number)})
 }
 
 // pointsTo is the number of the version that a channel points to; 0 without the channel.
 func (m *model) pointsTo(name, channel string) int64 {
-	if moves := m.artifacts[name].moves[channel]; len(moves) > 0 {
-		return moves[0].To.Number
-	}
-	return 0
+	return m.artifacts[name].channels[channel].Number
 }
 
 func (m *model) receipt(name string, v registry.Version, pub registry.Publication) registry.Receipt {
@@ -360,33 +361,4 @@ func findBuild(v registry.Version, component string) *registry.Build {
 		}
 	}
 	return nil
-}
-
-// modelSemver is a semantic version of three numbers and at most one pre-release text.
-type modelSemver struct {
-	segments [3]int64
-	pre      string
-}
-
-func parseModelSemver(s string) modelSemver {
-	var v modelSemver
-	core, pre, _ := strings.Cut(s, "-")
-	if _, err := fmt.Sscanf(core, "%d.%d.%d", &v.segments[0], &v.segments[1], &v.segments[2]); err != nil {
-		panic("the test has a bad version " + s)
-	}
-	v.pre = pre
-	return v
-}
-
-// compare orders a pre-release before its release.
-func (v modelSemver) compare(other modelSemver) int {
-	switch c := slices.Compare(v.segments[:], other.segments[:]); {
-	case c != 0 || v.pre == other.pre:
-		return c
-	case v.pre == "":
-		return 1
-	case other.pre == "":
-		return -1
-	}
-	return cmp.Compare(v.pre, other.pre)
 }

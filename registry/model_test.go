@@ -50,6 +50,12 @@ func TestTheRegistryKeepsItsRules(t *testing.T) {
 				"revoke":          m.revoke,
 				"restore":         m.restore,
 				"let time pass":   m.letTimePass,
+				"open version":    m.openVersion,
+				"announce box":    m.announceBox,
+				"add box":         m.addBox,
+				"delete box":      m.deleteBox,
+				"release version": m.releaseVersion,
+				"delete version":  m.deleteVersion,
 				"put artifact":    m.putArtifact,
 				"delete artifact": m.deleteArtifact,
 				"resolve":         m.resolve,
@@ -142,11 +148,12 @@ var (
 
 // publish sends any publication: of a new run, a further component of a run, or one that collides.
 func (m *machine) publish(t *rapid.T) {
-	m.send(t, m.artifact(t), m.drawPublication(t))
+	name := m.artifact(t)
+	m.send(t, name, m.drawPublication(t, append(m.model.openedRuns(name), modelFingerprints...)))
 }
 
-func (m *machine) drawPublication(t *rapid.T) registry.Publication {
-	pub := registry.Publication{Fingerprint: rapid.SampledFrom(modelFingerprints).Draw(t, "fingerprint")}
+func (m *machine) drawPublication(t *rapid.T, fingerprints []string) registry.Publication {
+	pub := registry.Publication{Fingerprint: rapid.SampledFrom(fingerprints).Draw(t, "fingerprint")}
 	pub.Version = rapid.SampledFrom(modelVersions).Draw(t, "version")
 	if rapid.IntRange(0, 2).Draw(t, "expects") == 0 {
 		pub.Expect = rapid.SliceOfNDistinct(rapid.SampledFrom(modelComponents), 1, 3, rapid.ID[string]).Draw(t, "expect")

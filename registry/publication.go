@@ -74,6 +74,9 @@ func normalizeBuild(p *problems, b Build) Build {
 	case b.Type != VagrantBox && b.Provider != "" && err == nil:
 		p.add("build.provider", "only a vagrant.box has one; the provider of an image is images[].provider")
 	}
+	if b.Default && b.Type != VagrantBox && err == nil {
+		p.add("build.default_architecture", "only a vagrant.box can be the default of its provider")
+	}
 	p.addAll(CheckMetadata("build.metadata", b.Metadata))
 	p.addAll(CheckMetadata("build.provenance", b.Provenance))
 	b.Images = slices.Clone(b.Images)
@@ -89,8 +92,8 @@ func normalizeBuild(p *problems, b Build) Build {
 // checkContent makes sure that a build of a type has what makes it one.
 func checkContent(p *problems, b Build) {
 	switch {
-	case b.Type == VagrantBox && len(b.Files) != 1:
-		p.add("build.files", "a vagrant.box has exactly one file, the box; there are %d", len(b.Files))
+	case b.Type == VagrantBox && len(b.Files)+len(b.Images) != 1:
+		p.add("build.files", "a vagrant.box has exactly one file, the box, or one image, which says where it is; there are %d and %d", len(b.Files), len(b.Images))
 	case b.Type == Archive && len(b.Files) == 0:
 		p.add("build.files", "an archive needs at least one file")
 	case len(b.Images) == 0 && len(b.Files) == 0:

@@ -88,7 +88,8 @@ func (s *Service) Publish(ctx context.Context, name string, pub Publication) (Re
 	}
 	var receipt Receipt
 	err = s.store.Update(ctx, func(tx Tx) error {
-		p := publishing{Service: s, tx: tx, name: n, pub: pub, now: s.time(), actor: PrincipalFrom(ctx).Name}
+		p := s.newPublishing(ctx, tx, n)
+		p.pub = pub
 		receipt, err = p.run(ctx)
 		return err
 	})

@@ -20,7 +20,8 @@ type publishing struct {
 
 	counters Counters
 	version  Version
-	changed  bool // the version's own row is to be written
+	changed  bool   // the version's own row is to be written
+	removed  []Type // those of builds that were taken from the version
 	events   []Event
 }
 
@@ -96,7 +97,15 @@ func (p *publishing) builtAt() time.Time {
 }
 
 func (p *publishing) newVersion(ctx context.Context) error {
-	version := p.pub.Version
+	return p.insertVersion(ctx, Version{
+		VersionID: VersionID{Version: p.pub.Version}, Fingerprint: p.pub.Fingerprint,
+		Expect: p.pub.Expect, Metadata: p.pub.VersionMetadata, CreatedAt: p.builtAt(),
+	})
+}
+
+// insertVersion makes an open version with the next number and, where it has none, the next semantic version.
+func (p *publishing) insertVersion(ctx context.Context, v Version) error {
+	version := v.Version
 	if version == "" {
 		version = nextMinor(p.counters.Highest)
 		if err := CheckSemver(version); err != nil {
@@ -116,12 +125,9 @@ func (p *publishing) newVersion(ctx context.Context) error {
 	if highest == "" || CompareSemver(version, highest) > 0 {
 		highest = version
 	}
-	p.version = Version{
-		Artifact: p.name, VersionID: VersionID{Number: p.counters.LastNumber + 1, Version: version},
-		Fingerprint: p.pub.Fingerprint, Status: StatusOpen, Expect: p.pub.Expect, Metadata: p.pub.VersionMetadata,
-		CreatedAt: p.builtAt(), CreatedBy: p.actor,
-	}
-	p.counters.LastNumber = p.version.Number
+	v.Artifact, v.VersionID = p.name, VersionID{Number: p.counters.LastNumber + 1, Version: version}
+	v.Status, v.CreatedBy = StatusOpen, p.actor
+	p.version, p.counters.LastNumber = v, v.Number
 	return p.tx.InsertVersion(ctx, p.version, highest)
 }
 
@@ -182,7 +188,10 @@ func (p *publishing) addBuild(ctx context.Context) (Build, error) {
 		build.Attachments = slices.SortedFunc(slices.Values(build.Attachments), compareAttachments)
 		p.version.Builds = append(p.version.Builds, build)
 		p.events = append(p.events, Event{Action: ActionBuildPublish, Detail: detail})
-		return build, p.tx.InsertBuild(ctx, p.name, p.version.Number, build)
+		if err := p.tx.InsertBuild(ctx, p.name, p.version.Number, build); err != nil {
+			return Build{}, err
+		}
+		return build, p.settleBox(ctx, build)
 	}
 	added, dropped, diff := compareBuilds(*old, build)
 	attached := compareAttachmentSets(&diff, old.Attachments, build.Attachments)
@@ -236,6 +245,9 @@ func (p *publishing) complete(ctx context.Context) error {
 		}
 	}
 	if err := p.writeAnswers(ctx); err != nil {
+		return err
+	}
+	if err := p.refreshLatest(ctx, p.tx, p.name, p.removed); err != nil {
 		return err
 	}
 	if !v.OfferedAt(p.now) {
@@ -301,7 +313,7 @@ func (p *publishing) followLatest(ctx context.Context) error {
 		return nil
 	}
 	if p.version.Number < p.counters.LastNumber {
-		return p.refreshLatest(ctx, p.tx, p.version)
+		return p.refreshLatest(ctx, p.tx, p.name, headTypes(p.version))
 	}
 	for _, typ := range headTypes(p.version) {
 		if err := p.tx.SetLatest(ctx, p.name, typ, p.version.Number); err != nil {

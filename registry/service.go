@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/base64"
+	"sync"
 	"time"
 )
 
@@ -19,6 +20,9 @@ type Service struct {
 	now   func() time.Time
 
 	sbomReaders chan struct{} // holds one for each SBOM that is being read
+	// receiving holds the ids of uploads of boxes that are being received: between two calls of the blob store, another
+	// transfer could put its own bytes in the place of those that were verified.
+	receiving sync.Map
 }
 
 // Option changes a [Service] that is being made.

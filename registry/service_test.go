@@ -39,6 +39,17 @@ func onBothEngines(t *testing.T, test func(t *testing.T, w *world)) {
 
 func newWorldOn(t *testing.T, dsn string) *world {
 	t.Helper()
+	return newWorldOver(t, dsn, func(b registry.BlobStore) registry.BlobStore { return b })
+}
+
+// newWorldWith is newWorld over a blob store that is wrapped.
+func newWorldWith(t *testing.T, wrap func(registry.BlobStore) registry.BlobStore) *world {
+	t.Helper()
+	return newWorldOver(t, filepath.Join(t.TempDir(), "almanac.db"), wrap)
+}
+
+func newWorldOver(t *testing.T, dsn string, wrap func(registry.BlobStore) registry.BlobStore) *world {
+	t.Helper()
 	store, err := sqlstore.Open(t.Context(), dsn)
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +64,7 @@ func newWorldOn(t *testing.T, dsn string) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, clock: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
-	w.Service = registry.NewService(store, blobs, registry.WithClock(func() time.Time { return w.clock }))
+	w.Service = registry.NewService(store, wrap(blobs), registry.WithClock(func() time.Time { return w.clock }))
 	return w
 }
 

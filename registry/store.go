@@ -54,7 +54,7 @@ type Reader interface {
 	Answers(ctx context.Context, name ArtifactName, sel Selector, typ Type) ([]StoredAnswer, error)
 
 	// Versions lists versions of one artifact, the highest number first. Their builds have
-	// component, type, provider, architecture, CreatedAt and CreatedBy only.
+	// component, type, provider, architecture, CreatedAt and CreatedBy only, unless the query asks for more.
 	Versions(ctx context.Context, name ArtifactName, q VersionQuery) ([]Version, error)
 
 	// VersionIDs is Versions for those who need no more than the numbers and versions. An artifact that
@@ -99,7 +99,7 @@ type Tx interface {
 	// does not exist (or was deleted) is made with the given time; one whose name differs from an
 	// existing one in case alone is a Conflict. Without, what does not exist is NotFound.
 	LockArtifact(ctx context.Context, name ArtifactName, create bool, now time.Time) (Counters, error)
-	// PutArtifact sets description, visibility and the time of the last change.
+	// PutArtifact sets description, summary, visibility and the time of the last change.
 	PutArtifact(ctx context.Context, a Artifact) error
 	// DeleteArtifact removes an artifact with its versions, channels and grants. Its events and uploads
 	// stay, and so do its counters: an artifact of the same name, in any case, that is made later
@@ -109,10 +109,21 @@ type Tx interface {
 	// InsertVersion adds a version without builds. The artifact follows: its last number, highest as
 	// given, and the version's CreatedAt as the time of its last change, unless that is later.
 	InsertVersion(ctx context.Context, v Version, highest string) error
-	// UpdateVersion sets status, expect, requested channels, metadata, completion and revocation.
+	// UpdateVersion sets status, held, description, expect, requested channels, metadata, completion and revocation.
 	UpdateVersion(ctx context.Context, v Version) error
 	// InsertBuild adds a build with its images, files and attachments to a version.
 	InsertBuild(ctx context.Context, name ArtifactName, number int64, b Build) error
+	// DeleteVersion removes a version with all that belongs to it, also from channels, their history and what SetLatest
+	// has set. Its number is not given again. NotFound: there is none.
+	DeleteVersion(ctx context.Context, name ArtifactName, number int64) error
+	// DeleteBuild removes a build with all that belongs to it. The answers of the version stay as they are. NotFound: there is none.
+	DeleteBuild(ctx context.Context, name ArtifactName, number int64, component string) error
+	// SetDefault sets [Build.Default]. NotFound: there is no such build.
+	SetDefault(ctx context.Context, name ArtifactName, number int64, component string, on bool) error
+	// PutPending adds a pending box to a version, or replaces the one of its component. NotFound: there is no such version.
+	PutPending(ctx context.Context, name ArtifactName, number int64, p PendingBox) error
+	// DeletePending removes a pending box; one that is gone is no error.
+	DeletePending(ctx context.Context, name ArtifactName, number int64, component string) error
 	// InsertImages adds images to a build.
 	InsertImages(ctx context.Context, name ArtifactName, number int64, component string, images []Image) error
 
@@ -147,7 +158,7 @@ type Tx interface {
 	// PutToken adds a token, or replaces the one with its ID.
 	PutToken(ctx context.Context, t Token) error
 
-	// PutUpload adds an upload. DeleteUpload removes one; one that is gone is no error.
+	// PutUpload adds an upload, or replaces the one with its ID. DeleteUpload removes one; one that is gone is no error.
 	PutUpload(ctx context.Context, u Upload) error
 	DeleteUpload(ctx context.Context, id string) error
 }
@@ -218,7 +229,10 @@ type VersionQuery struct {
 	// OfferedAt keeps versions that are complete and not revoked at this time; with a Type, the build of it
 	// must have no image, or one that is [Image.Offered]. Zero keeps all.
 	OfferedAt time.Time
-	Limit     int
+	// Boxes keeps only builds of type vagrant.box, with their files and images, and adds the pending boxes.
+	// It narrows no list of versions.
+	Boxes bool
+	Limit int
 }
 
 // ImageUse is a build that has an image.
@@ -253,6 +267,9 @@ type BlobStore interface {
 	Create(ctx context.Context, id string) error
 	// Offset returns how many bytes of an upload are safe.
 	Offset(ctx context.Context, id string) (int64, error)
+	// Sum returns the digest and the number of the bytes of an upload that are safe, for those who learn the digest of
+	// what they are sent by receiving it. While somebody appends it is a Conflict. It costs no more than Commit.
+	Sum(ctx context.Context, id string) (Digest, int64, error)
 	// Append adds bytes at offset, which must be what Offset reports: another is a Conflict and
 	// nothing is written. It returns the new offset. When r fails, what came before the failure is
 	// kept, the new offset counts it and r's error is returned. The upload never grows beyond limit

@@ -51,11 +51,8 @@ func (s *Service) stampImages(images []Image) {
 // found pending or failed afterwards; that is a Conflict, and revoking the version is the remedy.
 // NotFound: the version has no such build or image.
 func (s *Service) Verify(ctx context.Context, name, ref string, req VerifyRequest) (Version, error) {
-	n, r, err := parseTarget(name, ref)
+	n, r, err := publisherTarget(ctx, name, ref)
 	if err != nil {
-		return Version{}, err
-	}
-	if err := requireRole(ctx, RolePublish, n); err != nil {
 		return Version{}, err
 	}
 	req.Images = slices.Clone(req.Images)
@@ -63,26 +60,7 @@ func (s *Service) Verify(ctx context.Context, name, ref string, req VerifyReques
 		return Version{}, err
 	}
 	s.stampImages(req.Images)
-	var v Version
-	err = s.store.Update(ctx, func(tx Tx) error {
-		p := publishing{Service: s, tx: tx, name: n, now: s.time(), actor: PrincipalFrom(ctx).Name}
-		var err error
-		if p.counters, err = tx.LockArtifact(ctx, n, false, p.now); err != nil {
-			return notFound(err, "artifact %s does not exist", n)
-		}
-		if p.version, err = s.findFixed(ctx, tx, n, r); err != nil {
-			return err
-		}
-		if err := p.verify(ctx, req); err != nil {
-			return err
-		}
-		if err := p.complete(ctx); err != nil {
-			return err
-		}
-		v = p.version
-		return p.recordEvents(ctx)
-	})
-	return v.withLists(), err
+	return s.changeVersion(ctx, n, r, func(p *publishing) error { return p.verify(ctx, req) })
 }
 
 func checkVerifyRequest(req VerifyRequest) error {

@@ -81,8 +81,8 @@ func (s *Service) Versions(ctx context.Context, name string, f VersionFilter) (V
 	return page, nil
 }
 
-// Version returns the version that a ref names, with all that belongs to it. Numbers, versions and
-// fingerprints find versions that are open or revoked, too.
+// Version returns the version that a ref names, with all that belongs to it; pending boxes are for publishers. Numbers,
+// versions and fingerprints find versions that are open or revoked, too.
 func (s *Service) Version(ctx context.Context, name, ref string) (Version, error) {
 	n, r, err := parseTarget(name, ref)
 	if err != nil {
@@ -92,6 +92,9 @@ func (s *Service) Version(ctx context.Context, name, ref string) (Version, error
 		return Version{}, err
 	}
 	v, err := s.find(ctx, s.store, n, r, "")
+	if !PrincipalFrom(ctx).may(RolePublish, n) {
+		v.Pending = nil
+	}
 	return v.withLists(), err
 }
 
@@ -296,7 +299,7 @@ func (s *Service) changeOffer(ctx context.Context, name, ref string, change func
 		if err := tx.UpdateVersion(ctx, v); err != nil {
 			return err
 		}
-		if err := s.refreshLatest(ctx, tx, v); err != nil {
+		if err := s.refreshLatest(ctx, tx, n, headTypes(v)); err != nil {
 			return err
 		}
 		event.Artifact, event.Number = n, v.Number
@@ -341,7 +344,7 @@ func (s *Service) RefreshLatest(ctx context.Context) (int, error) {
 				if err != nil {
 					return err
 				}
-				return s.refreshLatest(ctx, tx, v)
+				return s.refreshLatest(ctx, tx, key.Artifact, headTypes(v))
 			})
 			// An artifact that was deleted meanwhile has no latest.
 			if err != nil && KindOf(err) != NotFound {
@@ -355,15 +358,15 @@ func (s *Service) RefreshLatest(ctx context.Context) (int, error) {
 	}
 }
 
-// refreshLatest sets the heads of all types that a version has builds of, after it came to be
-// offered or ceased to be.
-func (s *Service) refreshLatest(ctx context.Context, tx Tx, v Version) error {
-	for _, typ := range headTypes(v) {
-		newest, err := s.newestOffered(ctx, tx, v.Artifact, typ)
+// refreshLatest sets the heads of types, after a version that has builds of them came to be offered or
+// ceased to be.
+func (s *Service) refreshLatest(ctx context.Context, tx Tx, name ArtifactName, types []Type) error {
+	for _, typ := range types {
+		newest, err := s.newestOffered(ctx, tx, name, typ)
 		if err != nil && KindOf(err) != NotFound {
 			return err
 		}
-		if err := tx.SetLatest(ctx, v.Artifact, typ, newest.Number); err != nil {
+		if err := tx.SetLatest(ctx, name, typ, newest.Number); err != nil {
 			return err
 		}
 	}

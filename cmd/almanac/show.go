@@ -56,6 +56,9 @@ func (c *showCmd) Run(a *app) error {
 func (a *app) showArtifact(art registry.Artifact) {
 	t := newTable()
 	t.add("Artifact", cell{string(art.Name), bold})
+	if art.Summary != "" {
+		t.add("Summary", art.Summary)
+	}
 	if art.Description != "" {
 		t.add("Description", strings.Join(strings.Fields(art.Description), " "))
 	}
@@ -93,6 +96,9 @@ func (a *app) showVersion(v registry.Version) {
 	t.add("Artifact", string(v.Artifact))
 	t.add("Version", cell{versionText(v.VersionID), bold})
 	t.add("Status", statusCell(v, time.Now()))
+	if v.Description != "" {
+		t.add("Description", strings.Join(strings.Fields(v.Description), " "))
+	}
 	if v.Revocation != nil {
 		t.add("Revoked", fmt.Sprintf("%s by %s: %s", shortTime(v.Revocation.At), v.Revocation.By, v.Revocation.Reason))
 	}
@@ -101,6 +107,9 @@ func (a *app) showVersion(v registry.Version) {
 	}
 	for _, i := range v.Waiting() {
 		t.add("Not offered", i.String()+", which is "+string(i.Verification.Status))
+	}
+	for _, p := range v.Pending {
+		t.add("No bytes yet", strings.Join(slices.DeleteFunc([]string{p.Provider, p.Architecture}, func(s string) bool { return s == "" }), "/"))
 	}
 	t.add("Fingerprint", v.Fingerprint)
 	if len(v.Requested) > 0 {

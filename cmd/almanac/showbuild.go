@@ -15,7 +15,11 @@ func (a *app) showBuild(b registry.Build) {
 		t.add("Provider", b.Provider)
 	}
 	if b.Architecture != "" {
-		t.add("Architecture", b.Architecture)
+		architecture := b.Architecture
+		if b.Default {
+			architecture += " (default)"
+		}
+		t.add("Architecture", architecture)
 	}
 	t.add("Recorded", shortTime(b.CreatedAt)+" by "+b.CreatedBy)
 	a.printTable(t, "  ")

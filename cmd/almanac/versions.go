@@ -72,6 +72,8 @@ func statusCell(v registry.Version, now time.Time) cell {
 		return cell{"revoked from " + shortTime(v.Revocation.At), yellow}
 	case v.Status == registry.StatusFailed:
 		return cell{"failed", red}
+	case v.Held:
+		return cell{"open (not released)", yellow}
 	case v.Status == registry.StatusOpen && len(v.Missing()) == 0:
 		return cell{"open (images pending)", yellow}
 	case v.Status == registry.StatusOpen:

@@ -28,7 +28,7 @@ type rule struct {
 var rules = []rule{
 	{
 		name: "the domain imports the standard library and small value libraries only",
-		of:   []string{"registry"}, own: []string{"registry/sbom"}, foreign: []string{"github.com/hashicorp/go-version"},
+		of:   []string{"registry"}, own: []string{"registry/box", "registry/sbom"}, foreign: []string{"github.com/hashicorp/go-version"},
 	},
 	{
 		name: "the problem format is the domain's errors on the wire, and no more",

@@ -33,6 +33,9 @@ const (
 // or damaged, or the data file is shorter than it says, nothing is known of the bytes: the upload
 // is back at offset 0.
 //
+// Where the system can, whole buffers are written past the kernel's page cache: a large upload then costs neither a copy
+// of its bytes nor the cache of what others read. The first reader of a large blob gets it from the disk.
+//
 // Commit and Abort of an upload to which somebody appends right now are a Conflict, as a second
 // Append is. One process at a time may use a directory: these locks are its own.
 type Disk struct {
@@ -188,20 +191,22 @@ func (d *Disk) Offset(ctx context.Context, id string) (int64, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	dir := d.uploadPath(id)
-	// The state comes before the size: a running Append adds to both, the size first.
-	s, err := d.readState(dir)
+	s, err := d.safeState(id)
+	return s.offset, err
+}
+
+// Sum returns the digest and the number of the safe bytes of an upload. The state has the hash, so none of them is read.
+func (d *Disk) Sum(ctx context.Context, id string) (registry.Digest, int64, error) {
+	unlock, err := d.lock(ctx, id)
 	if err != nil {
-		return 0, diskError(err)
+		return "", 0, err
 	}
-	info, err := os.Stat(filepath.Join(dir, dataName))
+	defer unlock()
+	s, err := d.safeState(id)
 	if err != nil {
-		return 0, d.missing(err, d.uploads, "upload %s does not exist", id)
+		return "", 0, err
 	}
-	if info.Size() < s.offset {
-		return 0, nil
-	}
-	return s.offset, nil
+	return s.digest(), s.offset, nil
 }
 
 // Append adds bytes at offset. A cancelled context ends it with the context's error between two
@@ -218,11 +223,12 @@ func (d *Disk) Append(ctx context.Context, id string, offset, limit int64, r io.
 	if err != nil {
 		return 0, err
 	}
-	defer u.file.Close()
+	defer u.close()
 
 	if offset != u.offset {
 		return u.offset, registry.Errorf(registry.Conflict, "upload %s goes on at offset %d, not at %d", id, u.offset, offset)
 	}
+	u.direct, _ = openDirect(filepath.Join(u.dir, dataName)) // without it the bytes go the usual way
 	appendErr := u.appendFrom(ctx, r, limit)
 	if err := u.checkpoint(); err != nil {
 		return u.safe, err
@@ -367,22 +373,6 @@ func (d *Disk) missing(err error, root, format string, args ...any) error {
 	return registry.Errorf(registry.NotFound, format, args...)
 }
 
-func (d *Disk) uploadPath(id string) string { return filepath.Join(d.uploads, id) }
-
-// blobPath takes what [registry.ParseDigest] returned, and nothing else.
-func (d *Disk) blobPath(digest registry.Digest) string {
-	return filepath.Join(d.blobs, string(digest[:2]), string(digest))
-}
-
-// checkID keeps anything but a plain name out of paths.
-func checkID(id string) error {
-	bad := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') }
-	if len(id) < 1 || len(id) > 64 || strings.ContainsFunc(id, bad) {
-		return registry.Errorf(registry.Invalid, "upload id %.70q must be 1 to 64 characters out of a-z and 0-9", id)
-	}
-	return nil
-}
-
 // compare names each of digest and size that is not what it should be.
 func compare(digest, wantDigest registry.Digest, size, wantSize int64) error {
 	var wrong []string
@@ -396,27 +386,4 @@ func compare(digest, wantDigest registry.Digest, size, wantSize int64) error {
 		return nil
 	}
 	return registry.Errorf(registry.Invalid, "the uploaded bytes are not the announced ones: %s", strings.Join(wrong, "; "))
-}
-
-// makeDir makes a directory and its parents, each of which survives a crash. One that exists is no
-// error.
-func makeDir(dir string) error {
-	err := os.Mkdir(dir, dirMode)
-	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(dir) != dir {
-		if err := makeDir(filepath.Dir(dir)); err != nil {
-			return err
-		}
-		err = os.Mkdir(dir, dirMode)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		info, err := os.Stat(dir)
-		if err == nil && !info.IsDir() {
-			err = &fs.PathError{Op: "mkdir", Path: dir, Err: errors.New("it is not a directory")}
-		}
-		return err
-	}
-	if err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(dir))
 }

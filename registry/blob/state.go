@@ -95,6 +95,24 @@ func (d *Disk) readState(dir string) (state, error) {
 	return s, nil
 }
 
+// safeState returns the state of the bytes of an upload that are safe.
+func (d *Disk) safeState(id string) (state, error) {
+	dir := d.uploadPath(id)
+	// The state comes before the size: a running Append adds to both, the size first.
+	s, err := d.readState(dir)
+	if err != nil {
+		return state{}, diskError(err)
+	}
+	info, err := os.Stat(filepath.Join(dir, dataName))
+	if err != nil {
+		return state{}, d.missing(err, d.uploads, "upload %s does not exist", id)
+	}
+	if info.Size() < s.offset {
+		return newState(), nil
+	}
+	return s, nil
+}
+
 // writeState replaces the state in an upload's directory by what encode made. It is durable when writeState returns
 // nil; after an error or a crash there is the old state or the new one.
 func (d *Disk) writeState(dir string, encoded []byte) error {

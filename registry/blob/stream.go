@@ -11,8 +11,8 @@ import (
 
 const (
 	bufferSize = 1 << 20
-	// ringSize is how many buffers one Append has: one is filled and written while others are
-	// hashed or wait for that.
+	// ringSize is how many buffers one Append has: one is filled while others are written and
+	// hashed, or wait for that.
 	ringSize = 4
 	// checkpointEvery bytes, and checkpointAfter so much time, bound what a crash within an Append
 	// costs. One checkpoint may be under way while the next one's bytes come in, so it is at most
@@ -29,39 +29,26 @@ type buffer [bufferSize]byte
 var buffers = sync.Pool{New: func() any { return new(buffer) }}
 
 // appendFrom writes and hashes what r gives, until it ends or there are limit bytes in all.
-// Reading and writing go on in the caller's goroutine while a second one hashes and a third one
-// waits for the disk at checkpoints; neither is left when appendFrom returns, or r panics.
+// Reading goes on in the caller's goroutine while a second one writes, a third one hashes and a fourth one
+// waits for the disk at checkpoints; none is left when appendFrom returns, or r panics.
 func (u *upload) appendFrom(ctx context.Context, r io.Reader, limit int64) error {
-	tooLarge := registry.Errorf(registry.TooLarge, "an upload may have at most %d bytes", limit)
 	if u.written > limit {
-		return tooLarge
+		return tooLarge(limit)
 	}
 	ctx, u.stop = context.WithCancel(ctx)
 	defer u.stop()
-	h := newHasher(u)
-	defer h.finish()
-	for {
-		buf := h.buffer()
-		// One byte more than may be kept tells whether there is more.
-		room := limit - u.written
-		n, readErr := fill(ctx, r, buf[:min(bufferSize-1, room)+1])
-		over := int64(n) > room
-		if over {
-			n = int(room)
-		}
-		if err := u.write(buf[:n]); err != nil {
-			return err
-		}
-		h.take(buf, n)
-		switch {
-		case over:
-			return tooLarge
-		case readErr == io.EOF:
-			return nil
-		case readErr != nil:
-			return readErr
-		}
+	l := newLine(u)
+	defer l.finish()
+	err := l.feed(ctx, r, u.written, limit)
+	l.finish()
+	if l.failed != nil {
+		return l.failed
 	}
+	return err
+}
+
+func tooLarge(limit int64) error {
+	return registry.Errorf(registry.TooLarge, "an upload may have at most %d bytes", limit)
 }
 
 // fill reads until p is full, r ends or fails, ctx does, or r has taken too long for what it gave.
@@ -77,14 +64,17 @@ func fill(ctx context.Context, r io.Reader, p []byte) (n int, err error) {
 	return n, err
 }
 
-// hasher hashes in a goroutine of its own what an upload has written, and makes checkpoints.
-type hasher struct {
+// line is the way of the bytes of one Append: each buffer is filled, then written, then hashed.
+type line struct {
 	upload *upload
 	ring   []*buffer
-	// Neither channel ever blocks its sender: no more buffers exist than each can hold.
-	full chan filled
-	free chan *buffer
-	done chan struct{}
+	// No channel ever blocks its sender: no more buffers exist than each can hold.
+	toWrite, toHash chan filled
+	free            chan *buffer
+	done            chan struct{}
+	end             sync.Once
+	// failed is the error of the first write that failed; nothing is written after it. It is to be read after finish.
+	failed error
 }
 
 type filled struct {
@@ -92,50 +82,88 @@ type filled struct {
 	n      int
 }
 
-func newHasher(u *upload) *hasher {
-	h := &hasher{
-		upload: u,
-		full:   make(chan filled, ringSize), free: make(chan *buffer, ringSize), done: make(chan struct{}),
+func newLine(u *upload) *line {
+	l := &line{
+		upload:  u,
+		toWrite: make(chan filled, ringSize), toHash: make(chan filled, ringSize), free: make(chan *buffer, ringSize),
+		done: make(chan struct{}),
 	}
-	go h.run()
-	return h
+	go l.write()
+	go l.hash()
+	return l
+}
+
+// feed takes what r gives, as long as an upload with offset bytes has room for it.
+func (l *line) feed(ctx context.Context, r io.Reader, offset, limit int64) error {
+	for {
+		buf := l.buffer()
+		room := limit - offset
+		// Whole buffers lie at multiples of their size. One byte more than may be kept tells whether there is more.
+		n, err := fill(ctx, r, buf[:min(bufferSize-1-offset%bufferSize, room)+1])
+		over := int64(n) > room
+		if over {
+			n, err = int(room), tooLarge(limit)
+		}
+		l.toWrite <- filled{buf, n}
+		offset += int64(n)
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+	}
 }
 
 // buffer returns one to be filled. It waits only when hashing, or the disk, is slower than the
 // reader, and takes a new one only when it would have to wait.
-func (h *hasher) buffer() *buffer {
+func (l *line) buffer() *buffer {
 	select {
-	case b := <-h.free:
+	case b := <-l.free:
 		return b
 	default:
 	}
-	if len(h.ring) == ringSize {
-		return <-h.free
+	if len(l.ring) == ringSize {
+		return <-l.free
 	}
 	b := buffers.Get().(*buffer)
-	h.ring = append(h.ring, b)
+	l.ring = append(l.ring, b)
 	return b
 }
 
-// take hands over a buffer whose first n bytes were written.
-func (h *hasher) take(b *buffer, n int) { h.full <- filled{b, n} }
+// finish waits until all that was fed is written and hashed, and the last checkpoint has ended.
+func (l *line) finish() {
+	l.end.Do(func() {
+		close(l.toWrite)
+		<-l.done
+		for _, b := range l.ring {
+			buffers.Put(b)
+		}
+	})
+}
 
-// finish waits until all that was taken is hashed and the last checkpoint has ended.
-func (h *hasher) finish() {
-	close(h.full)
-	<-h.done
-	for _, b := range h.ring {
-		buffers.Put(b)
+func (l *line) write() {
+	defer close(l.toHash)
+	for f := range l.toWrite {
+		if l.failed == nil {
+			if l.failed = l.upload.write(f.buffer[:f.n]); l.failed != nil {
+				l.upload.stop()
+			}
+		}
+		if l.failed != nil {
+			f.n = 0
+		}
+		l.toHash <- f
 	}
 }
 
-func (h *hasher) run() {
-	defer close(h.done)
-	u := h.upload
+func (l *line) hash() {
+	defer close(l.done)
+	u := l.upload
 	begun, last := u.offset, time.Now()
-	for f := range h.full {
+	for f := range l.toHash {
 		u.add(f.buffer[:f.n])
-		h.free <- f.buffer
+		l.free <- f.buffer
 		if u.offset-begun >= checkpointEvery || u.offset > begun && time.Since(last) >= checkpointAfter {
 			u.beginCheckpoint()
 			begun, last = u.offset, time.Now()

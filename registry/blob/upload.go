@@ -2,9 +2,10 @@ package blob
 
 import (
 	"context"
-	"io"
+	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // upload is an upload while one method changes it.
@@ -12,6 +13,8 @@ type upload struct {
 	disk *Disk
 	dir  string
 	file *os.File
+	// direct writes to the same file past the kernel's cache; nil where that is not to be had.
+	direct *os.File
 	// written counts the bytes that are in the file. The state counts those of them that were hashed
 	// as well, and safe those that survive a crash: safe <= state.offset <= written.
 	written int64
@@ -66,13 +69,12 @@ func (u *upload) rewind() error {
 		}
 	}
 	u.safe, u.written = u.offset, u.offset
-	_, err = u.file.Seek(u.offset, io.SeekStart)
-	return err
+	return nil
 }
 
 // write adds all of p to the file, or none of it.
 func (u *upload) write(p []byte) error {
-	if _, err := u.file.Write(p); err != nil {
+	if err := u.put(p); err != nil {
 		// The half that was written would be cut off later anyway; now it gives back the space
 		// that a last checkpoint on a full disk needs.
 		_ = u.file.Truncate(u.written)
@@ -80,6 +82,33 @@ func (u *upload) write(p []byte) error {
 	}
 	u.written += int64(len(p))
 	return nil
+}
+
+// put writes whole buffers past the kernel's cache, which spares their copy and keeps the cache for what is read. Where the
+// file system or the device does not take them like that, and for all other bytes, it is the usual way.
+func (u *upload) put(p []byte) error {
+	if u.direct != nil && len(p) == bufferSize && u.written%bufferSize == 0 {
+		_, err := u.direct.WriteAt(p, u.written)
+		if !errors.Is(err, syscall.EINVAL) {
+			return err
+		}
+		u.closeDirect()
+	}
+	_, err := u.file.WriteAt(p, u.written)
+	return err
+}
+
+func (u *upload) closeDirect() {
+	if u.direct != nil {
+		_ = u.direct.Close() // what was written is synced through file
+		u.direct = nil
+	}
+}
+
+// close closes an upload's file.
+func (u *upload) close() error {
+	u.closeDirect()
+	return u.file.Close()
 }
 
 // add takes bytes that were written into the hash.

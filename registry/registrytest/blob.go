@@ -24,6 +24,7 @@ func TestBlobStore(t *testing.T, open func(t *testing.T) registry.BlobStore) {
 	t.Run("Blob", func(t *testing.T) { blobReadTests(t, open, s.content) })
 	s.begins()
 	s.appends()
+	s.sums()
 	s.commits()
 	s.aborts()
 }
@@ -146,6 +147,17 @@ func TestBlobStoreCrash(t *testing.T, open func(t *testing.T) (store registry.Bl
 		b.commit("a", content)
 		b.wantBlob(content)
 	})
+	run("the sum of bytes that an Append has counted is there", func(t *testing.T, b blobs, crash func() blobs) {
+		b.create("a")
+		b.append("a", 0, content[:1<<20+1])
+		b = crash()
+		b.wantSum("a", content[:1<<20+1])
+		b.append("a", 1<<20+1, content[1<<20+1:])
+		b = crash()
+		b.wantSum("a", content)
+		b.commit("a", content)
+		b.wantBlob(content)
+	})
 	run("bytes that came before a reader failed are there", func(t *testing.T, b blobs, crash func() blobs) {
 		b.create("a")
 		got, _ := b.store.Append(t.Context(), "a", 0, blobLimit, &blobFailingReader{content[:70_000], io.ErrUnexpectedEOF})
@@ -163,6 +175,7 @@ func TestBlobStoreCrash(t *testing.T, open func(t *testing.T) (store registry.Bl
 		if offset < 1000 || offset > 2<<20+5 {
 			t.Errorf("Offset = %d, want at least the 1000 bytes that were counted and at most what was sent", offset)
 		}
+		after.wantSum("a", content[:offset])
 		after.append("a", int(offset), content[offset:])
 		after.commit("a", content)
 		after.wantBlob(content)

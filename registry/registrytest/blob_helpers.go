@@ -102,6 +102,14 @@ func (b blobs) wantOffset(id string, want int64) {
 	}
 }
 
+func (b blobs) wantSum(id string, content []byte) {
+	b.t.Helper()
+	digest, size, err := b.store.Sum(b.t.Context(), id)
+	if err != nil || digest != BlobDigest(content) || size != int64(len(content)) {
+		b.t.Errorf("Sum(%q) = %s, %d, %v; want %s, %d", id, digest, size, err, BlobDigest(content), len(content))
+	}
+}
+
 func (b blobs) wantBlob(content []byte) {
 	b.t.Helper()
 	digest := BlobDigest(content)
@@ -131,6 +139,8 @@ func (b blobs) wantNoUpload(id string, digest registry.Digest) {
 	b.t.Helper()
 	_, err := b.store.Offset(b.t.Context(), id)
 	b.wantKind(registry.NotFound, "Offset", err)
+	_, _, err = b.store.Sum(b.t.Context(), id)
+	b.wantKind(registry.NotFound, "Sum", err)
 	_, err = b.store.Append(b.t.Context(), id, 0, blobLimit, strings.NewReader("x"))
 	b.wantKind(registry.NotFound, "Append", err)
 	b.wantKind(registry.NotFound, "Commit", b.store.Commit(b.t.Context(), id, digest, 1))

@@ -58,6 +58,8 @@ func (s blobSuite) begins() {
 		for _, id := range append(blobBadIDs(), "../blobs/"+string(digest[:2])+"/"+string(digest), "../uploads/a", "a/data", "./a") {
 			_, err := b.store.Offset(t.Context(), id)
 			b.wantKindOf(fmt.Sprintf("Offset(%q)", id), err, registry.Invalid, registry.NotFound)
+			_, _, err = b.store.Sum(t.Context(), id)
+			b.wantKindOf(fmt.Sprintf("Sum(%q)", id), err, registry.Invalid, registry.NotFound)
 			_, err = b.store.Append(t.Context(), id, 0, blobLimit, strings.NewReader("x"))
 			b.wantKindOf(fmt.Sprintf("Append(%q)", id), err, registry.Invalid, registry.NotFound)
 			err = b.store.Commit(t.Context(), id, digest, int64(len(content)))

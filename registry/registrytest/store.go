@@ -34,6 +34,9 @@ func TestStore(t *testing.T, newDatabase func(t *testing.T) Database) {
 		{"Verifications", verificationTests},
 		{"Attachments", attachmentTests},
 		{"Answers", answerTests},
+		{"Boxes", boxTests},
+		{"BoxList", boxListTests},
+		{"Deletions", deletionTests},
 		{"Channels", channelTests},
 		{"Uses", useTests},
 		{"Events", eventTests},
@@ -197,7 +200,7 @@ func (f *fixture) create(names ...registry.ArtifactName) {
 	})
 }
 
-// publish adds versions with builds to artifacts, which are made where they do not exist.
+// publish adds versions with builds and pending boxes to artifacts, which are made where they do not exist.
 func (f *fixture) publish(versions ...registry.Version) {
 	f.Helper()
 	for _, v := range versions {
@@ -214,6 +217,11 @@ func publish(ctx context.Context, tx registry.Tx, v registry.Version) error {
 	}
 	for _, b := range v.Builds {
 		if err := tx.InsertBuild(ctx, v.Artifact, v.Number, b); err != nil {
+			return err
+		}
+	}
+	for _, p := range v.Pending {
+		if err := tx.PutPending(ctx, v.Artifact, v.Number, p); err != nil {
 			return err
 		}
 	}

@@ -35,18 +35,18 @@ var artifactTests = []storeTest{
 		f.equal("Artifact", got, before)
 	}},
 
-	{"PutArtifactSetsDescriptionVisibilityAndTime", func(f *fixture) {
+	{"PutArtifactSetsDescriptionSummaryVisibilityAndTime", func(f *fixture) {
 		f.create("a/b", "a/other")
 		changed := after(time.Hour)
 		f.update(func(tx registry.Tx) error {
 			if _, err := tx.LockArtifact(f.ctx, "a/b", false, moment); err != nil {
 				return err
 			}
-			return tx.PutArtifact(f.ctx, registry.Artifact{Name: "a/b", Description: hostile, Public: true, CreatedAt: after(time.Minute), UpdatedAt: changed})
+			return tx.PutArtifact(f.ctx, registry.Artifact{Name: "a/b", Description: hostile, Summary: "in short: " + hostile, Public: true, CreatedAt: after(time.Minute), UpdatedAt: changed})
 		})
 		got, err := f.store.Artifact(f.ctx, "a/b")
 		f.check(err)
-		f.equal("Artifact", got, registry.Artifact{Name: "a/b", Description: hostile, Public: true, CreatedAt: kept(moment), UpdatedAt: kept(changed)})
+		f.equal("Artifact", got, registry.Artifact{Name: "a/b", Description: hostile, Summary: "in short: " + hostile, Public: true, CreatedAt: kept(moment), UpdatedAt: kept(changed)})
 		other, err := f.store.Artifact(f.ctx, "a/other")
 		f.check(err)
 		f.equal("another artifact", other, registry.Artifact{Name: "a/other", CreatedAt: kept(moment), UpdatedAt: kept(moment)})
@@ -123,10 +123,13 @@ var artifactTests = []storeTest{
 			v.Builds = []registry.Build{build("x", registry.AmazonImage)}
 			v.Builds[0].Files = []registry.File{{Name: "f", Size: 1, SHA256: digest("file")}}
 			v.Builds[0].Attachments = []registry.Attachment{attachment("f", registry.AttachmentDocument, "", "attachment")}
+			v.Pending = []registry.PendingBox{pendingBox("vagrant.box")}
 			f.publish(v)
 			f.update(func(tx registry.Tx) error {
 				f.check(tx.GrantBlob(f.ctx, name, digest("grant")))
 				f.check(tx.SetLatest(f.ctx, name, "", 1))
+				f.check(tx.SetAnswer(f.ctx, name, 1, registry.AmazonImage, "", ""))
+				f.check(tx.PutUpload(f.ctx, registry.Upload{ID: string(name), Artifact: name, CreatedAt: moment, Number: 1, Component: "vagrant.box"}))
 				return tx.MoveChannel(f.ctx, name, "production", registry.ChannelMove{To: versionID(1), At: moment})
 			})
 		}
@@ -140,6 +143,10 @@ var artifactTests = []storeTest{
 			f.wantKind("Version", err, registry.NotFound)
 			_, err = f.store.Version(f.ctx, "a/other", sel)
 			f.check(err)
+		}
+		upload, err := f.store.Upload(f.ctx, "a/b")
+		if err != nil || upload.Number != 1 {
+			f.Errorf("Upload = %+v, %v; want it to stay", upload, err)
 		}
 		_, _, err = f.store.Channel(f.ctx, "a/b", "production", 1)
 		f.wantKind("Channel", err, registry.NotFound)
@@ -163,7 +170,7 @@ var artifactTests = []storeTest{
 		f.publish(version("a/b", 1), version("a/b", 2))
 		f.update(func(tx registry.Tx) error {
 			f.check(tx.MoveChannel(f.ctx, "a/b", "production", registry.ChannelMove{To: versionID(1), At: moment}))
-			return tx.PutArtifact(f.ctx, registry.Artifact{Name: "a/b", Description: "old words", Public: true, UpdatedAt: moment})
+			return tx.PutArtifact(f.ctx, registry.Artifact{Name: "a/b", Description: "old words", Summary: "old", Public: true, UpdatedAt: moment})
 		})
 		f.deleteArtifact("a/b")
 		f.wantKind("LockArtifact without create", f.store.Update(f.ctx, func(tx registry.Tx) error {

@@ -331,7 +331,7 @@ var tokenTests = []storeTest{
 
 var uploadTests = []storeTest{
 	{"AnUploadComesBackUntilItIsDeleted", func(f *fixture) {
-		u := registry.Upload{ID: "u1", Artifact: "no/such-yet", Size: 1 << 40, SHA256: digest("x"), CreatedAt: moment}
+		u := registry.Upload{ID: "u1", Artifact: "no/such-yet", Size: 1 << 40, SHA256: digest("x"), CreatedAt: moment, Number: 1 << 40, Component: hostile, CreatedBy: "ci"}
 		f.update(func(tx registry.Tx) error { return tx.PutUpload(f.ctx, u) })
 		got, err := f.store.Upload(f.ctx, "u1")
 		f.check(err)
@@ -343,6 +343,24 @@ var uploadTests = []storeTest{
 		}
 		_, err = f.store.Upload(f.ctx, "u1")
 		f.wantKind("Upload", err, registry.NotFound)
+	}},
+
+	{"PutUploadReplacesTheOneWithItsID", func(f *fixture) {
+		u := registry.Upload{ID: "u1", Artifact: "a/b", CreatedAt: kept(moment), Number: 3, Component: hostile, CreatedBy: hostile}
+		other := registry.Upload{ID: "u2", Artifact: "a/b", Size: 1, SHA256: digest("x"), CreatedAt: kept(moment)}
+		received := u
+		received.Size, received.SHA256 = 1<<40, digest("bytes")
+		elsewhere := registry.Upload{ID: "u1", Artifact: "a/other", CreatedAt: kept(after(time.Hour)), Number: 4, Component: "y", CreatedBy: "z"}
+		f.update(func(tx registry.Tx) error { return tx.PutUpload(f.ctx, other) })
+		for _, want := range []registry.Upload{u, received, received, elsewhere} {
+			f.update(func(tx registry.Tx) error { return tx.PutUpload(f.ctx, want) })
+			got, err := f.store.Upload(f.ctx, "u1")
+			f.check(err)
+			f.equal("Upload", got, want)
+		}
+		uploads, err := f.store.UploadsBefore(f.ctx, after(2*time.Hour), 10)
+		f.check(err)
+		f.equal("UploadsBefore", uploads, []registry.Upload{other, elsewhere})
 	}},
 
 	{"UploadsBeforeATimeComeOldestFirst", func(f *fixture) {

@@ -224,9 +224,13 @@ var transactionTests = []storeTest{
 		cancel()
 		s := f.store
 		for what, call := range map[string]func() error{
-			"Artifact":      func() error { _, err := s.Artifact(ctx, "a/b"); return err },
-			"Artifacts":     func() error { _, err := s.Artifacts(ctx, registry.ArtifactQuery{Limit: 1}); return err },
-			"Version":       func() error { _, err := s.Version(ctx, "a/b", registry.Selector{Number: 1}); return err },
+			"Artifact":  func() error { _, err := s.Artifact(ctx, "a/b"); return err },
+			"Artifacts": func() error { _, err := s.Artifacts(ctx, registry.ArtifactQuery{Limit: 1}); return err },
+			"Version":   func() error { _, err := s.Version(ctx, "a/b", registry.Selector{Number: 1}); return err },
+			"Boxes": func() error {
+				_, err := s.Versions(ctx, "a/b", registry.VersionQuery{Boxes: true, Limit: 1})
+				return err
+			},
 			"Versions":      func() error { _, err := s.Versions(ctx, "a/b", registry.VersionQuery{Limit: 1}); return err },
 			"Channel":       func() error { _, _, err := s.Channel(ctx, "a/b", "c", 1); return err },
 			"ImageUses":     func() error { _, err := s.ImageUses(ctx, "aws", "r", "i", everything, 1); return err },
@@ -328,7 +332,11 @@ func missingWrites(ctx context.Context, name registry.ArtifactName) map[string]f
 		"SetVerifications": func(tx registry.Tx) error {
 			return tx.SetVerifications(ctx, name, 1, "none", verifiedBuild("x").Images)
 		},
-		"SetLatest": func(tx registry.Tx) error { return tx.SetLatest(ctx, name, registry.AmazonImage, 9) },
+		"DeleteVersion": func(tx registry.Tx) error { return tx.DeleteVersion(ctx, name, 9) },
+		"DeleteBuild":   func(tx registry.Tx) error { return tx.DeleteBuild(ctx, name, 1, "none") },
+		"SetDefault":    func(tx registry.Tx) error { return tx.SetDefault(ctx, name, 1, "none", true) },
+		"PutPending":    func(tx registry.Tx) error { return tx.PutPending(ctx, name, 9, pendingBox("x")) },
+		"SetLatest":     func(tx registry.Tx) error { return tx.SetLatest(ctx, name, registry.AmazonImage, 9) },
 		"MoveChannel": func(tx registry.Tx) error {
 			return tx.MoveChannel(ctx, name, "production", registry.ChannelMove{To: versionID(9), At: moment})
 		},

@@ -77,7 +77,7 @@ var versionTests = []storeTest{
 		completed := kept(after(time.Hour))
 		changed := registry.Version{
 			Artifact: "a/b", VersionID: registry.VersionID{Number: 1, Version: "9.9.9"}, Fingerprint: "other", CreatedBy: "other", CreatedAt: completed,
-			Status: registry.StatusComplete, Expect: []string{"x", "y"}, Requested: []string{"production"},
+			Status: registry.StatusComplete, Held: true, Description: hostile, Expect: []string{"x", "y"}, Requested: []string{"production"},
 			Metadata: registry.Metadata{"k": hostile}, Completed: &completed,
 			Revocation: &registry.Revocation{At: completed, By: "me", Reason: hostile},
 		}
@@ -149,6 +149,7 @@ var versionTests = []storeTest{
 func fullVersion() registry.Version {
 	completed := kept(after(2 * time.Minute))
 	v := version("a/b", 1)
+	v.Held, v.Description = true, hostile
 	v.Expect = []string{"amazon-ebs.app", "vagrant.box"}
 	v.Requested = []string{"production", "staging"}
 	v.Metadata = registry.Metadata{"commit": "abc", "empty": "", hostile: hostile}
@@ -173,12 +174,14 @@ func fullVersion() registry.Version {
 		},
 		{Component: "amazon-ebs.z", Type: registry.AmazonImage, CreatedAt: kept(moment)},
 		{
-			Component: "vagrant.box", Type: registry.VagrantBox, Provider: "virtualbox", Architecture: "amd64",
+			Component: "vagrant.box", Type: registry.VagrantBox, Provider: "virtualbox", Architecture: "amd64", Default: true,
+			Metadata: registry.Metadata{"k": "v"}, Provenance: registry.Metadata{"packer": "1.15.0"},
 			Files:     []registry.File{{Name: "A", Size: 0, SHA256: digest("a")}, {Name: "a/b.box", Size: 5, SHA256: digest("b")}, {Name: "a-b", Size: 6, SHA256: digest("b")}},
 			CreatedAt: kept(moment), CreatedBy: "ci",
 		},
 	}
 	slices.SortFunc(v.Builds[2].Files, func(a, b registry.File) int { return strings.Compare(a.Name, b.Name) })
+	v.Pending = []registry.PendingBox{pendingBox("vagrant.a"), pendingBox("vagrant.b")}
 	return v
 }
 
@@ -186,6 +189,11 @@ func fullVersion() registry.Version {
 // precision.
 func toBeKept(v registry.Version) registry.Version {
 	v.CreatedAt = v.CreatedAt.In(moment.Location()).Add(789)
+	v.Pending = slices.Clone(v.Pending)
+	slices.Reverse(v.Pending)
+	for i := range v.Pending {
+		v.Pending[i].CreatedAt = v.Pending[i].CreatedAt.In(moment.Location()).Add(789)
+	}
 	v.Builds = slices.Clone(v.Builds)
 	slices.Reverse(v.Builds)
 	for i := range v.Builds {
@@ -225,11 +233,12 @@ var versionListTests = []storeTest{
 		wantVersions(f, registry.VersionQuery{})
 	}},
 
-	{"ListedVersionsHaveAllButTheContentsOfBuilds", func(f *fixture) {
+	{"ListedVersionsHaveAllButTheContentsOfBuildsAndPendingBoxes", func(f *fixture) {
 		v := fullVersion()
 		f.publish(v)
 		got, err := f.store.Versions(f.ctx, "a/b", registry.VersionQuery{Limit: 1})
 		f.check(err)
+		v.Pending = nil
 		for i, b := range v.Builds {
 			v.Builds[i] = registry.Build{Component: b.Component, Type: b.Type, Provider: b.Provider, Architecture: b.Architecture, CreatedAt: b.CreatedAt, CreatedBy: b.CreatedBy}
 		}

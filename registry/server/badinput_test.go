@@ -93,7 +93,7 @@ func TestUnknownFieldsAreAnsweredWithThoseThereAre(t *testing.T) {
 		`{"fingerprint":"x","chanels":[],"build":{"component":"a","type":"archive","created_at":null,"files":[{"name":"a","hash":"b"}],"metadatas":{}}}`).problem(t, 422)
 	want := map[string]string{
 		"chanels":             "is not a field of this object; it has build, built_at, channels, expect, fingerprint, version, version_metadata",
-		"build.metadatas":     "is not a field of this object; it has architecture, attachments, component, files, images, metadata, provenance, provider, type",
+		"build.metadatas":     "is not a field of this object; it has architecture, attachments, component, default_architecture, files, images, metadata, provenance, provider, type",
 		"build.files[0].hash": "is not a field of this object; it has name, sha256, size",
 	}
 	for _, f := range p.Fields {

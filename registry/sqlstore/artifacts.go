@@ -14,12 +14,12 @@ import (
 func artifactsQuery(where, limit string) string {
 	return `
 WITH page AS MATERIALIZED (
-	SELECT a.id, a.namespace, a.name, a.description, a.public, a.created_at, a.updated_at
+	SELECT a.id, a.namespace, a.name, a.description, a.summary, a.public, a.created_at, a.updated_at
 	FROM artifact a
 	WHERE NOT a.deleted` + where + `
 	ORDER BY a.namespace, a.name LIMIT ` + limit + `
 )
-SELECT p.namespace, p.name, p.description, p.public, p.created_at, p.updated_at,
+SELECT p.namespace, p.name, p.description, p.summary, p.public, p.created_at, p.updated_at,
 	(SELECT string_agg(t.type, ',') FROM head t WHERE t.artifact_id = p.id AND t.type <> ''),
 	lv.number, lv.version, c.name, c.number, cv.version, c.moved_at, c.moved_by
 FROM page p
@@ -134,7 +134,7 @@ func (r reader) artifacts(ctx context.Context, query string, values []any) ([]re
 			latest, channelNumber, movedAt          sql.NullInt64
 			channelName, channelVersion, channelsBy sql.NullString
 		)
-		if err := row.Scan(&namespace, &name, &a.Description, &a.Public, &created, &updated, &types, &latest, &latestVersion,
+		if err := row.Scan(&namespace, &name, &a.Description, &a.Summary, &a.Public, &created, &updated, &types, &latest, &latestVersion,
 			&channelName, &channelNumber, &channelVersion, &movedAt, &channelsBy); err != nil {
 			return err
 		}

@@ -15,8 +15,8 @@ func (t *tx) InsertVersion(ctx context.Context, v registry.Version, highest stri
 	return t.onArtifact(ctx, v.Artifact, func(q querier, id int64) error {
 		if _, err := q.ExecContext(ctx, `
 INSERT INTO version (artifact_id, number, version, fingerprint, created_at, created_by,
-	status, expect, requested, metadata, completed_at, revoked_at, revoked_by, revoked_reason)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+	status, held, description, expect, requested, metadata, completed_at, revoked_at, revoked_by, revoked_reason)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
 			append([]any{id, v.Number, v.VersionID.Version, v.Fingerprint, micros(v.CreatedAt), v.CreatedBy}, c...)...); err != nil {
 			return err
 		}
@@ -33,13 +33,14 @@ func (t *tx) UpdateVersion(ctx context.Context, v registry.Version) error {
 	}
 	return t.onArtifact(ctx, v.Artifact, func(q querier, id int64) error {
 		if err := execOne(ctx, q, `
-UPDATE version SET status = $3, expect = $4, requested = $5, metadata = $6, completed_at = $7, revoked_at = $8, revoked_by = $9, revoked_reason = $10
+UPDATE version SET status = $3, held = $4, description = $5, expect = $6, requested = $7, metadata = $8,
+	completed_at = $9, revoked_at = $10, revoked_by = $11, revoked_reason = $12
 WHERE artifact_id = $1 AND number = $2`,
 			append([]any{id, v.Number}, c...)...); err != nil {
 			return err
 		}
 		for _, query := range revokeAnswers {
-			if _, err := q.ExecContext(ctx, query, append([]any{id, v.Number}, c[5:]...)...); err != nil {
+			if _, err := q.ExecContext(ctx, query, append([]any{id, v.Number}, c[7:]...)...); err != nil {
 				return err
 			}
 		}
@@ -66,15 +67,15 @@ func versionColumns(v registry.Version) ([]any, error) {
 	if r := v.Revocation; r != nil {
 		revokedAt, revokedBy, reason = micros(r.At), r.By, r.Reason
 	}
-	return []any{string(v.Status), expect, requested, metadata, optionalMicros(v.Completed), revokedAt, revokedBy, reason}, nil
+	return []any{string(v.Status), v.Held, v.Description, expect, requested, metadata, optionalMicros(v.Completed), revokedAt, revokedBy, reason}, nil
 }
 
 // insertBuild finds no row where the version does not exist.
 const insertBuild = `
-INSERT INTO build (artifact_id, number, ordinal, component, type, provider, architecture, metadata, provenance, created_at, created_by)
+INSERT INTO build (artifact_id, number, ordinal, component, type, provider, architecture, metadata, provenance, created_at, created_by, is_default)
 SELECT v.artifact_id, v.number,
 	(SELECT COALESCE(MAX(b.ordinal), 0) + 1 FROM build b WHERE b.artifact_id = v.artifact_id AND b.number = v.number),
-	$3, $4, $5, $6, $7, $8, CAST($9 AS BIGINT), $10
+	$3, $4, $5, $6, $7, $8, CAST($9 AS BIGINT), $10, CAST($11 AS BOOLEAN)
 FROM version v WHERE v.artifact_id = $1 AND v.number = $2
 RETURNING ordinal`
 
@@ -90,7 +91,7 @@ func (t *tx) InsertBuild(ctx context.Context, name registry.ArtifactName, number
 	}
 	return t.onArtifact(ctx, name, func(q querier, id int64) error {
 		key := buildKey{artifact: id, number: number}
-		if err := one(ctx, q, insertBuild, []any{id, number, b.Component, string(b.Type), b.Provider, b.Architecture, metadata, provenance, micros(b.CreatedAt), b.CreatedBy}, &key.ordinal); err != nil {
+		if err := one(ctx, q, insertBuild, []any{id, number, b.Component, string(b.Type), b.Provider, b.Architecture, metadata, provenance, micros(b.CreatedAt), b.CreatedBy, b.Default}, &key.ordinal); err != nil {
 			return err
 		}
 		if err := insertImages(ctx, q, key, b.Images); err != nil {

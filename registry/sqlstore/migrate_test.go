@@ -40,6 +40,7 @@ INSERT INTO blob_grant VALUES ('cargo', 'App', 'GRANT');
 INSERT INTO head VALUES (1, '', 1), (1, 'amazon.image', 1), (1, 'archive', 1);
 INSERT INTO channel VALUES (1, 'production', 1, 2000002, 'ci');
 INSERT INTO channel_move VALUES (1, 'production', 1, NULL, 1, 2000002, 'ci', 'first');
+INSERT INTO upload VALUES ('u', 'cargo/App', 5, 'FILE', 3000000);
 INSERT INTO event VALUES (1, 2000001, 'ci', 'build.publish', 'cargo/App', 1, '{"component":"amazon-ebs.app"}'), (2, 3000000, 'ci', 'build.publish', 'cargo/App', 2, '')`
 
 func TestADatabaseOfTheFirstReleaseIsMigratedAndReadsTheSame(t *testing.T) {
@@ -156,13 +157,15 @@ func checkFirstRelease(t *testing.T, store registry.Store) {
 		visible, err := store.BlobVisible(ctx, registry.SecretDigest(content), registry.Visibility{Artifacts: []registry.ArtifactName{"cargo/App"}})
 		equal(t, visible, true, err)
 	}
+	upload, err := store.Upload(ctx, "u")
+	equal(t, upload, registry.Upload{ID: "u", Artifact: "cargo/App", Size: 5, SHA256: registry.SecretDigest("file"), CreatedAt: time.UnixMicro(3000000).UTC()}, err)
 	events, err := store.Events(ctx, 0, 10)
 	if err != nil || len(events) != 2 || events[0].Detail["component"] != "amazon-ebs.app" || events[1].Number != 2 {
 		t.Errorf("events = %+v, %v; want the two that were written", events, err)
 	}
 }
 
-// checkMigratedCanGrow writes what the second release added to a build of the first.
+// checkMigratedCanGrow writes what later releases added to a version of the first.
 func checkMigratedCanGrow(t *testing.T, store registry.Store) {
 	t.Helper()
 	ctx := t.Context()
@@ -171,6 +174,8 @@ func checkMigratedCanGrow(t *testing.T, store registry.Store) {
 	build.Images[0].Verification = &registry.Verification{Status: registry.ImageAvailable, At: time.UnixMicro(4000001).UTC(), Attributes: registry.Metadata{"name": "app"}}
 	build.Attachments = []registry.Attachment{{File: registry.File{Name: "sbom.json", Size: 1, SHA256: registry.SecretDigest("sbom")}, Kind: registry.AttachmentSBOM, Format: "SPDX 2.3"}}
 	build.Images = slices.Insert(build.Images, 0, registry.Image{Provider: "aws", Region: "ap-south-1", ID: "ami-4", Verification: &registry.Verification{Status: registry.ImagePending, At: time.UnixMicro(4000001).UTC()}})
+	build.Default, want.Held, want.Description = true, true, "late words"
+	want.Pending = []registry.PendingBox{{Component: "vagrant.box", Provider: "virtualbox", CreatedAt: time.UnixMicro(4000001).UTC(), CreatedBy: "ci"}}
 	err := store.Update(ctx, func(tx registry.Tx) error {
 		c, err := tx.LockArtifact(ctx, "cargo/App", false, time.UnixMicro(4000000))
 		if err != nil || c != (registry.Counters{LastNumber: 2, Highest: "0.2.0"}) {
@@ -180,6 +185,10 @@ func checkMigratedCanGrow(t *testing.T, store registry.Store) {
 			tx.InsertImages(ctx, "cargo/App", 1, build.Component, build.Images[:1]),
 			tx.SetVerifications(ctx, "cargo/App", 1, build.Component, build.Images[1:2]),
 			tx.InsertAttachments(ctx, "cargo/App", 1, build.Component, build.Attachments),
+			tx.SetDefault(ctx, "cargo/App", 1, build.Component, true),
+			tx.PutPending(ctx, "cargo/App", 1, want.Pending[0]),
+			tx.UpdateVersion(ctx, want),
+			tx.DeleteVersion(ctx, "cargo/App", 2),
 		)
 	})
 	if err != nil {

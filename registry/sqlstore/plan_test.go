@@ -13,7 +13,7 @@ import (
 
 // pageScan matches the scan of what a statement has already narrowed down: a page of a list, the
 // version that was asked for.
-var pageScan = regexp.MustCompile(`^SCAN (v|art|p|c|m|u)( LEFT-JOIN)?$`)
+var pageScan = regexp.MustCompile(`^SCAN (v|art|p|box|c|m|u)( LEFT-JOIN)?$`)
 
 func TestLookupsUseIndexes(t *testing.T) {
 	store := openTemp(t)
@@ -40,6 +40,7 @@ func TestLookupsUseIndexes(t *testing.T) {
 		where, limit, values := versionConditions("a/b", q)
 		statements = append(statements,
 			statement{name: "versions", query: versionsQuery(where, limit), values: values},
+			statement{name: "boxes", query: boxesQuery(where, limit), values: values},
 			statement{name: "version ids", query: versionIDsQuery(where, limit), values: values})
 	}
 	for _, q := range []registry.ArtifactQuery{
@@ -73,10 +74,19 @@ func TestLookupsUseIndexes(t *testing.T) {
 		statement{name: "upload", query: uploadQuery, values: []any{"u"}},
 		statement{name: "uploads", query: uploadsBeforeQuery, values: []any{1, 1}},
 		statement{name: "lock", query: lockQuery, values: []any{"a", "b"}},
-		statement{name: "build", query: insertBuild, values: []any{1, 1, "", "", "", "", "", "", 1, ""}},
+		statement{name: "build", query: insertBuild, values: []any{1, 1, "", "", "", "", "", "", 1, "", false}},
 		statement{name: "build by component", query: buildOrdinal, values: []any{1, 1, "c"}},
+		statement{name: "pending box", query: putPending, values: []any{1, 1, "c", "", "", false, "", "", 1, ""}},
+		statement{name: "delete pending box", query: deletePending, values: []any{1, 1, "c"}},
+		statement{name: "default", query: setDefault, values: []any{1, 1, "c", true}},
 		statement{name: "verification", query: setVerification, values: []any{1, 1, 1, "aws", "r", "i", "", ""}},
 	)
+	for _, query := range forgetMoves {
+		statements = append(statements, statement{name: "history", query: query, values: []any{1, 1}})
+	}
+	for _, table := range append([]string{"version"}, versionTables...) {
+		statements = append(statements, statement{name: "delete " + table, query: "DELETE FROM " + table + whereVersion, values: []any{1, 1}})
+	}
 	for _, s := range statements {
 		for _, step := range plan(t, store, s.query, s.values) {
 			if strings.HasPrefix(step, "SCAN ") && !pageScan.MatchString(step) && step != s.inOrder && step != "SCAN CONSTANT ROW" {

@@ -137,7 +137,7 @@ ON CONFLICT (lower(namespace), lower(name)) DO NOTHING`,
 func revive(ctx context.Context, q querier, id int64, name registry.ArtifactName, now time.Time) error {
 	namespace, base := splitName(name)
 	return execOne(ctx, q, `
-UPDATE artifact SET namespace = $2, name = $3, description = '', search = $4, public = $5, created_at = $6, updated_at = $6, deleted = $5
+UPDATE artifact SET namespace = $2, name = $3, description = '', summary = '', search = $4, public = $5, created_at = $6, updated_at = $6, deleted = $5
 WHERE id = $1`,
 		id, namespace, base, searchText(name, ""), false, micros(now))
 }
@@ -145,28 +145,8 @@ WHERE id = $1`,
 // PutArtifact implements [registry.Tx].
 func (t *tx) PutArtifact(ctx context.Context, a registry.Artifact) error {
 	return t.onArtifact(ctx, a.Name, func(q querier, id int64) error {
-		return execOne(ctx, q, `UPDATE artifact SET description = $2, search = $3, public = $4, updated_at = $5 WHERE id = $1`,
-			id, a.Description, searchText(a.Name, a.Description), a.Public, micros(a.UpdatedAt))
-	})
-}
-
-// artifactTables are what an artifact consists of, each before those that it refers to.
-var artifactTables = []string{"channel_move", "channel", "head", "answer", "image", "file", "attachment", "build", "version"}
-
-// DeleteArtifact implements [registry.Tx].
-func (t *tx) DeleteArtifact(ctx context.Context, name registry.ArtifactName) error {
-	return t.onArtifact(ctx, name, func(q querier, id int64) error {
-		for _, table := range artifactTables {
-			if _, err := q.ExecContext(ctx, `DELETE FROM `+table+` WHERE artifact_id = $1`, id); err != nil {
-				return err
-			}
-		}
-		namespace, base := splitName(name)
-		if _, err := q.ExecContext(ctx, `DELETE FROM blob_grant WHERE namespace = $1 AND name = $2`, namespace, base); err != nil {
-			return err
-		}
-		delete(t.ids, name)
-		return execOne(ctx, q, `UPDATE artifact SET description = '', search = '', public = $2, deleted = $3 WHERE id = $1`, id, false, true)
+		return execOne(ctx, q, `UPDATE artifact SET description = $2, summary = $3, search = $4, public = $5, updated_at = $6 WHERE id = $1`,
+			id, a.Description, a.Summary, searchText(a.Name, a.Description), a.Public, micros(a.UpdatedAt))
 	})
 }
 

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	uploadColumns      = `SELECT id, artifact, size, sha256, created_at FROM upload`
+	uploadColumns      = `SELECT id, artifact, size, sha256, created_at, number, component, created_by FROM upload`
 	uploadQuery        = uploadColumns + ` WHERE id = $1`
 	uploadsBeforeQuery = uploadColumns + ` WHERE created_at < $1 ORDER BY created_at, id LIMIT $2`
 )
@@ -33,7 +33,7 @@ func (r reader) uploads(ctx context.Context, query string, args ...any) ([]regis
 	err := r.each(ctx, query, args, func(row row) error {
 		var u registry.Upload
 		var created int64
-		if err := row.Scan(&u.ID, &u.Artifact, &u.Size, &u.SHA256, &created); err != nil {
+		if err := row.Scan(&u.ID, &u.Artifact, &u.Size, &u.SHA256, &created, &u.Number, &u.Component, &u.CreatedBy); err != nil {
 			return err
 		}
 		u.CreatedAt = timeOf(created)
@@ -45,8 +45,11 @@ func (r reader) uploads(ctx context.Context, query string, args ...any) ([]regis
 
 // PutUpload implements [registry.Tx].
 func (t *tx) PutUpload(ctx context.Context, u registry.Upload) error {
-	return t.exec(ctx, `INSERT INTO upload (id, artifact, size, sha256, created_at) VALUES ($1, $2, $3, $4, $5)`,
-		u.ID, string(u.Artifact), u.Size, string(u.SHA256), micros(u.CreatedAt))
+	return t.exec(ctx, `
+INSERT INTO upload (id, artifact, size, sha256, created_at, number, component, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (id) DO UPDATE SET artifact = excluded.artifact, size = excluded.size, sha256 = excluded.sha256,
+	created_at = excluded.created_at, number = excluded.number, component = excluded.component, created_by = excluded.created_by`,
+		u.ID, string(u.Artifact), u.Size, string(u.SHA256), micros(u.CreatedAt), u.Number, u.Component, u.CreatedBy)
 }
 
 // DeleteUpload implements [registry.Tx].

@@ -3,43 +3,32 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
 
 // versionQuery returns the statement for a version with all that belongs to it; join finds it by the
-// third parameter. One statement, and so one view and one round trip, brings rows of five sorts, told
-// apart by the first column: the version, builds, images, files and attachments. A version is small in its rows, so
-// the columns that a sort does not use cost less than more statements would. CROSS JOIN tells SQLite,
+// third parameter. One statement, and so one view and one round trip, brings the rows of all sorts (parts.go). A version is
+// small in its rows, so the columns that a sort does not use cost less than more statements would. CROSS JOIN tells SQLite,
 // which does not know that v is one row, to begin there and not to scan the other table.
 func versionQuery(join string) string {
 	return `
 WITH v AS MATERIALIZED (
 	SELECT v.* FROM artifact a ` + join + `
 	WHERE a.namespace = $1 AND a.name = $2 AND NOT a.deleted
-)
-SELECT 0, number, created_at, completed_at, revoked_at,
-	version, fingerprint, status, expect, requested, metadata, created_by, revoked_by, revoked_reason
+)` + versionRow + `
 FROM v
-UNION ALL
-SELECT 1, b.ordinal, b.created_at, NULL, NULL,
-	b.component, b.type, b.provider, b.architecture, b.metadata, b.provenance, b.created_by, NULL, NULL
+UNION ALL` + buildRow(`b`) + `
 FROM v CROSS JOIN build b WHERE b.artifact_id = v.artifact_id AND b.number = v.number
-UNION ALL
-SELECT 2, i.ordinal, NULL, NULL, NULL,
-	i.provider, i.region, i.id, i.source_id, i.labels, i.status, i.verification, NULL, NULL
+UNION ALL` + imageRow + `
 FROM v CROSS JOIN image i WHERE i.artifact_id = v.artifact_id AND i.number = v.number
-UNION ALL
-SELECT 3, f.ordinal, f.size, NULL, NULL,
-	f.name, f.sha256, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+UNION ALL` + fileRow + `
 FROM v CROSS JOIN file f WHERE f.artifact_id = v.artifact_id AND f.number = v.number
-UNION ALL
-SELECT 4, t.ordinal, t.size, NULL, NULL,
-	t.name, t.sha256, t.kind, t.format, NULL, NULL, NULL, NULL, NULL
-FROM v CROSS JOIN attachment t WHERE t.artifact_id = v.artifact_id AND t.number = v.number`
+UNION ALL` + attachmentRow + `
+FROM v CROSS JOIN attachment t WHERE t.artifact_id = v.artifact_id AND t.number = v.number
+UNION ALL` + pendingRow + `
+FROM v CROSS JOIN pending_box p WHERE p.artifact_id = v.artifact_id AND p.number = v.number`
 }
 
 // finder is a way to find a version: the statements for it.
@@ -89,142 +78,30 @@ func (r reader) Version(ctx context.Context, name registry.ArtifactName, sel reg
 	if err != nil {
 		return registry.Version{}, err
 	}
-	if !parts.found {
+	if len(parts.versions) == 0 {
 		return registry.Version{}, errNotFound()
 	}
-	parts.version.Artifact = name
-	return parts.assemble(), nil
+	return parts.assemble(name)[0], nil
 }
 
-// versionParts collects the rows of versionQuery, in whatever order they come.
-type versionParts struct {
-	found       bool
-	version     registry.Version
-	builds      []registry.Build
-	ordinals    []int64 // of builds
-	images      map[int64][]registry.Image
-	files       map[int64][]registry.File
-	attachments map[int64][]registry.Attachment
-	err         error
+// versionPage is the artifact and the page of its versions, for the statements that begin with them.
+func versionPage(where, limit string) string {
+	return `art AS MATERIALIZED (
+	SELECT id FROM artifact WHERE namespace = $1 AND name = $2 AND NOT deleted
+), page AS MATERIALIZED (
+	SELECT v.* FROM version v
+	WHERE v.artifact_id = (SELECT id FROM art)` + where + `
+	ORDER BY v.number DESC LIMIT ` + limit + `
+)`
 }
-
-func (p *versionParts) scan(row row) error {
-	// Scanning into interfaces needs no conversion, and most columns of most rows are NULL.
-	var c [14]any
-	if err := row.Scan(&c[0], &c[1], &c[2], &c[3], &c[4], &c[5], &c[6], &c[7], &c[8], &c[9], &c[10], &c[11], &c[12], &c[13]); err != nil {
-		return err
-	}
-	number := func(i int) int64 { n, _ := c[i].(int64); return n }
-	text := func(i int) string { s, _ := c[i].(string); return s }
-	part, ok := asInt(c[0])
-	if !ok {
-		return fmt.Errorf("a row of a version is of the sort %v (%T)", c[0], c[0])
-	}
-	switch part {
-	case 0:
-		p.found = true
-		v := &p.version
-		v.Number, v.CreatedAt = number(1), timeOf(number(2))
-		v.Completed = optionalTime(nullable(c[3]))
-		v.VersionID.Version, v.Fingerprint, v.Status = text(5), text(6), registry.Status(text(7))
-		v.Expect, v.Requested = parse[[]string](p, text(8)), parse[[]string](p, text(9))
-		v.Metadata, v.CreatedBy = parse[registry.Metadata](p, text(10)), text(11)
-		v.Revocation = revocation(nullable(c[4]), text(12), text(13))
-	case 1:
-		p.ordinals = append(p.ordinals, number(1))
-		p.builds = append(p.builds, registry.Build{
-			CreatedAt: timeOf(number(2)), Component: text(5), Type: registry.Type(text(6)), Provider: text(7), Architecture: text(8),
-			Metadata: parse[registry.Metadata](p, text(9)), Provenance: parse[registry.Metadata](p, text(10)), CreatedBy: text(11),
-		})
-	case 2:
-		if p.images == nil {
-			p.images = map[int64][]registry.Image{}
-		}
-		verification, err := decodeVerification(text(10), text(11))
-		if err != nil {
-			return err
-		}
-		p.images[number(1)] = append(p.images[number(1)], registry.Image{
-			Provider: text(5), Region: text(6), ID: text(7), SourceID: text(8), Labels: parse[registry.Metadata](p, text(9)),
-			Verification: verification,
-		})
-	case 3:
-		if p.files == nil {
-			p.files = map[int64][]registry.File{}
-		}
-		p.files[number(1)] = append(p.files[number(1)], registry.File{Size: number(2), Name: text(5), SHA256: registry.Digest(text(6))})
-	case 4:
-		if p.attachments == nil {
-			p.attachments = map[int64][]registry.Attachment{}
-		}
-		p.attachments[number(1)] = append(p.attachments[number(1)], registry.Attachment{
-			File: registry.File{Size: number(2), Name: text(5), SHA256: registry.Digest(text(6))},
-			Kind: registry.AttachmentKind(text(7)), Format: text(8),
-		})
-	}
-	return p.err
-}
-
-// parse decodes a value and keeps the error for the end of the row.
-func parse[T any](p *versionParts, text string) T {
-	v, err := decode[T](text)
-	if err != nil && p.err == nil {
-		p.err = err
-	}
-	return v
-}
-
-// asInt reads a literal number, which is an int4 to PostgreSQL.
-func asInt(v any) (int64, bool) {
-	switch n := v.(type) {
-	case int64:
-		return n, true
-	case int32:
-		return int64(n), true
-	}
-	return 0, false
-}
-
-func nullable(v any) sql.NullInt64 {
-	n, ok := v.(int64)
-	return sql.NullInt64{Int64: n, Valid: ok}
-}
-
-func revocation(at sql.NullInt64, by, reason string) *registry.Revocation {
-	if !at.Valid {
-		return nil
-	}
-	return &registry.Revocation{At: timeOf(at.Int64), By: by, Reason: reason}
-}
-
-func (p *versionParts) assemble() registry.Version {
-	for i, ordinal := range p.ordinals {
-		images, files, attachments := p.images[ordinal], p.files[ordinal], p.attachments[ordinal]
-		slices.SortFunc(images, registry.CompareImages)
-		slices.SortFunc(files, func(a, b registry.File) int { return strings.Compare(a.Name, b.Name) })
-		slices.SortFunc(attachments, func(a, b registry.Attachment) int { return strings.Compare(a.Name, b.Name) })
-		p.builds[i].Images, p.builds[i].Files, p.builds[i].Attachments = images, files, attachments
-	}
-	slices.SortFunc(p.builds, compareBuilds)
-	p.version.Builds = p.builds
-	return p.version
-}
-
-func compareBuilds(a, b registry.Build) int { return strings.Compare(a.Component, b.Component) }
 
 // versionsQuery returns the statement for a page of an artifact's versions. It has one row for each
 // build of a version, or one if there is none, and one for an artifact without versions, so that it
 // differs from an artifact that does not exist.
 func versionsQuery(where, limit string) string {
 	return `
-WITH art AS MATERIALIZED (
-	SELECT id FROM artifact WHERE namespace = $1 AND name = $2 AND NOT deleted
-), page AS MATERIALIZED (
-	SELECT v.* FROM version v
-	WHERE v.artifact_id = (SELECT id FROM art)` + where + `
-	ORDER BY v.number DESC LIMIT ` + limit + `
-)
-SELECT p.number, p.version, p.fingerprint, p.status, p.expect, p.requested, p.metadata, p.created_at, p.created_by,
+WITH ` + versionPage(where, limit) + `
+SELECT p.number, p.version, p.fingerprint, p.status, p.held, p.description, p.expect, p.requested, p.metadata, p.created_at, p.created_by,
 	p.completed_at, p.revoked_at, p.revoked_by, p.revoked_reason,
 	b.component, b.type, b.provider, b.architecture, b.created_at, b.created_by
 FROM art
@@ -288,17 +165,21 @@ ORDER BY v.number DESC LIMIT ` + limit
 
 func (r reader) Versions(ctx context.Context, name registry.ArtifactName, q registry.VersionQuery) ([]registry.Version, error) {
 	where, limit, values := versionConditions(name, q)
+	if q.Boxes {
+		return r.boxes(ctx, name, where, limit, values)
+	}
 	var list []registry.Version
 	exists := false
 	err := r.each(ctx, versionsQuery(where, limit), values, func(row row) error {
 		exists = true
 		var (
 			number, created, completed, revoked, built                      sql.NullInt64
-			version, fingerprint, status, expect, requested, metadata       sql.NullString
+			version, fingerprint, status, text, expect, requested, metadata sql.NullString
+			held                                                            sql.NullBool
 			by, revokedBy, reason                                           sql.NullString
 			component, buildType, buildProvider, buildArchitecture, builtBy sql.NullString
 		)
-		if err := row.Scan(&number, &version, &fingerprint, &status, &expect, &requested, &metadata, &created, &by, &completed, &revoked, &revokedBy, &reason,
+		if err := row.Scan(&number, &version, &fingerprint, &status, &held, &text, &expect, &requested, &metadata, &created, &by, &completed, &revoked, &revokedBy, &reason,
 			&component, &buildType, &buildProvider, &buildArchitecture, &built, &builtBy); err != nil {
 			return err
 		}
@@ -312,6 +193,8 @@ func (r reader) Versions(ctx context.Context, name registry.ArtifactName, q regi
 				VersionID:   registry.VersionID{Number: number.Int64, Version: version.String},
 				Fingerprint: fingerprint.String,
 				Status:      registry.Status(status.String),
+				Held:        held.Bool,
+				Description: text.String,
 				Expect:      parse[[]string](&p, expect.String),
 				Requested:   parse[[]string](&p, requested.String),
 				Metadata:    parse[registry.Metadata](&p, metadata.String),
