@@ -87,7 +87,20 @@ func TestWhoSeesWhichBoxes(t *testing.T) {
 		wantError(t, err, registry.Unauthorized)
 	})
 	t.Run("a version shows pending boxes to publishers alone", func(t *testing.T) {
-		wantBoxes(t, w.version(reader, "1.2.0"), []string{"vagrant.virtualbox"}, nil)
+		wantBoxes(t, w.version(reader, "1.1.0"), []string{"amazon-ebs.app", "vagrant.virtualbox"}, nil)
+		wantBoxes(t, w.version(publisher, "1.1.0"), []string{"amazon-ebs.app", "vagrant.virtualbox"}, []string{"vagrant.libvirt"})
+	})
+	t.Run("a held version is there for publishers alone", func(t *testing.T) {
+		_, err := w.Version(reader, tiny, "1.2.0")
+		wantError(t, err, registry.NotFound, "no version 1.2.0")
+		page, err := w.Versions(reader, tiny, registry.VersionFilter{})
+		if err != nil || len(page.Versions) != 2 {
+			t.Errorf("readers are told %+v, %v", page, err)
+		}
+		page, err = w.Versions(publisher, tiny, registry.VersionFilter{})
+		if err != nil || len(page.Versions) != 3 || !page.Versions[0].Held {
+			t.Errorf("publishers are told %+v, %v", page, err)
+		}
 		wantBoxes(t, w.version(publisher, "1.2.0"), []string{"vagrant.virtualbox"}, []string{"vagrant.libvirt"})
 	})
 	t.Run("a box can be had when its version is released, and by publishers before", func(t *testing.T) {
@@ -131,7 +144,7 @@ func TestWhoSeesWhichBoxes(t *testing.T) {
 		if err != nil || len(versions) != 2 || len(versions[0].Pending) > 0 {
 			t.Errorf("%+v, %v", versions, err)
 		}
-		wantBoxes(t, w.version(t.Context(), "1.2.0"), []string{"vagrant.virtualbox"}, nil)
+		wantBoxes(t, w.version(t.Context(), "1.1.0"), []string{"amazon-ebs.app", "vagrant.virtualbox"}, nil)
 	})
 	t.Run("latest and constraints do not name what is held", func(t *testing.T) {
 		for _, ref := range []string{"latest", ">= 1.0.0"} {

@@ -30,7 +30,7 @@ type VersionPage struct {
 }
 
 // Versions lists an artifact's versions, the highest number first. Their builds come without
-// metadata, images and files.
+// metadata, images and files. Held versions are for those who may publish; a page without them can be shorter.
 func (s *Service) Versions(ctx context.Context, name string, f VersionFilter) (VersionPage, error) {
 	n, err := ParseArtifactName(name)
 	if err != nil {
@@ -72,8 +72,11 @@ func (s *Service) Versions(ctx context.Context, name string, f VersionFilter) (V
 		return VersionPage{}, notFound(err, "artifact %s does not exist", n)
 	}
 	page := VersionPage{Versions: []Version{}}
+	publisher := PrincipalFrom(ctx).may(RolePublish, n)
 	for _, v := range versions[:min(limit, len(versions))] {
-		page.Versions = append(page.Versions, v.withLists())
+		if !v.Held || publisher {
+			page.Versions = append(page.Versions, v.withLists())
+		}
 	}
 	if len(versions) > limit {
 		page.Next = encodeCursor(strconv.FormatInt(versions[limit-1].Number, 10))
@@ -81,8 +84,8 @@ func (s *Service) Versions(ctx context.Context, name string, f VersionFilter) (V
 	return page, nil
 }
 
-// Version returns the version that a ref names, with all that belongs to it; pending boxes are for publishers. Numbers,
-// versions and fingerprints find versions that are open or revoked, too.
+// Version returns the version that a ref names, with all that belongs to it. Numbers, versions and fingerprints find
+// versions that are open or revoked, too. Held versions and pending boxes are for those who may publish.
 func (s *Service) Version(ctx context.Context, name, ref string) (Version, error) {
 	n, r, err := parseTarget(name, ref)
 	if err != nil {
@@ -93,6 +96,9 @@ func (s *Service) Version(ctx context.Context, name, ref string) (Version, error
 	}
 	v, err := s.find(ctx, s.store, n, r, "")
 	if !PrincipalFrom(ctx).may(RolePublish, n) {
+		if v.Held {
+			return Version{}, s.explainMissing(ctx, s.store, n, r, "")
+		}
 		v.Pending = nil
 	}
 	return v.withLists(), err
