@@ -24,7 +24,8 @@ type serveCmd struct {
 	Listen      string        `placeholder:"ADDR" default:"127.0.0.1:7480" help:"Address to listen on. Default: 127.0.0.1:7480."`
 	TLSCert     string        `name:"tls-cert" placeholder:"FILE" complete:"file" help:"Certificate chain (PEM). Both files are read again when they change."`
 	TLSKey      string        `name:"tls-key" placeholder:"FILE" complete:"file" help:"Private key of the certificate (PEM)."`
-	BehindProxy bool          `help:"Allow a public address without TLS, because a proxy in front of it does TLS."`
+	BehindProxy bool          `help:"Allow a public address without TLS, because a proxy in front of it does TLS. Its X-Forwarded-Proto and X-Forwarded-Host are trusted."`
+	URL         string        `name:"url" placeholder:"URL" help:"Where clients reach the registry, such as https://almanac.example.com, for the addresses that it gives to Vagrant. Default: what a request was sent to."`
 	LogFormat   string        `enum:"auto,text,json" default:"auto" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal."`
 	LogLevel    string        `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
 	Grace       time.Duration `default:"30s" placeholder:"TIME" help:"How long a shutdown waits for what runs. Default: 30s."`
@@ -102,6 +103,9 @@ func (c *serveCmd) check() (*certificates, error) {
 	}
 	secured := c.TLSCert != "" || c.TLSKey != ""
 	p.check("--listen", server.CheckListen(c.Listen, secured, c.BehindProxy))
+	if c.URL != "" {
+		p.check("--url", server.CheckURL(c.URL))
+	}
 	if c.AddrFile != "" {
 		if stat, err := os.Stat(filepath.Dir(c.AddrFile)); err != nil {
 			p.check("--addr-file", err)
@@ -152,7 +156,7 @@ func (c *serveCmd) serve(ctx, again context.Context, log *slog.Logger, service *
 	background, stop := context.WithCancel(ctx)
 	defer stop()
 	go sweep(background, log, service)
-	s := server.New(service, server.Options{Version: version.String(), Logger: log})
+	s := server.New(service, server.Options{Version: version.String(), Logger: log, URL: c.URL, BehindProxy: c.BehindProxy})
 	if err := s.Serve(ctx, listener, server.ServeOptions{Grace: c.Grace, Kill: again}); err != nil {
 		return err
 	}

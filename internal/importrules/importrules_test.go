@@ -47,6 +47,11 @@ var rules = []rule{
 		of:   []string{"registry/server/..."}, own: []string{"registry", "registry/problem", "registry/box", "registry/server/..."},
 	},
 	{
+		name: "a foreign protocol knows the domain, and of the server no more than what they agree on",
+		of:   []string{"registry/server/foreign", "registry/server/vagrant"},
+		own:  []string{"registry", "registry/problem", "registry/box", "registry/server/foreign"}, foreign: []string{},
+	},
+	{
 		name: "readers of formats stand alone",
 		of:   []string{"registry/box", "registry/sbom", "internal/archive"}, own: nil, foreign: []string{},
 	},

@@ -38,10 +38,21 @@ func notToken68(c rune) bool {
 	return true
 }
 
+// anyToken reads the secret out of wherever the clients of other registries put it.
+func anyToken(r *http.Request) (string, error) {
+	if secret, err := bearer(r); err != nil || secret != "" {
+		return secret, err
+	}
+	if secret := r.Header.Get("X-Atlas-Token"); secret != "" {
+		return secret, nil
+	}
+	return r.URL.Query().Get("access_token"), nil
+}
+
 // authenticate returns the request with its caller in the context. A token that is not valid is
 // refused also where none is needed: its owner would otherwise take it for a good one.
-func (s *Server) authenticate(x *exchange, r *http.Request) (*http.Request, error) {
-	secret, err := bearer(r)
+func (s *Server) authenticate(x *exchange, r *http.Request, find func(*http.Request) (string, error)) (*http.Request, error) {
+	secret, err := find(r)
 	if err != nil || secret == "" {
 		return r, err
 	}

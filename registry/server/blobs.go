@@ -44,21 +44,34 @@ func (s *Server) getBlob(x *exchange, r *http.Request) error {
 	// The bytes were opened to be read; there is nothing that a failing Close could lose.
 	defer func() { _ = blob.Close() }()
 	h := x.Header()
-	h["Etag"] = []string{`"sha256:` + string(blob.Digest) + `"`}
+	h["Etag"] = fileTag(blob.Digest)
 	h["Cache-Control"] = neverChanging
 	h["Content-Type"] = bytesType
 	h["Vary"] = []string{"Authorization"}
 	if name := fileName(r.URL.Query().Get("name")); name != "" {
 		h["Content-Disposition"] = []string{mime.FormatMediaType("attachment", map[string]string{"filename": name})}
 	}
-	before := x.bytes
-	// No time of change: the ETag says it all. The file itself is handed over, for sendfile.
-	http.ServeContent(&rangeProblems{exchange: x, request: r, size: blob.Size}, withoutEmptyRanges(r), "", time.Time{}, blob.ReadSeekCloser)
-	if x.status == http.StatusOK || x.status == http.StatusPartialContent {
-		s.metrics.downloaded.Add(float64(x.bytes - before))
+	if x.sendFile(r, blob) {
+		return nil
 	}
-	return nil
+	delete(h, "Content-Disposition")
+	return rangeProblem(h, blob.Size)
 }
+
+// sendFile sends a blob, or the parts of it that the request asks for. It says whether it did: nothing is sent where
+// the header Range cannot be fulfilled. Then there is a Content-Range if it could be read.
+func (x *exchange) sendFile(r *http.Request, blob registry.Blob) bool {
+	before := x.bytes
+	w := &rangeWriter{exchange: x}
+	// No time of change: the ETag says it all. The file itself is handed over, for sendfile.
+	http.ServeContent(w, withoutEmptyRanges(r), "", time.Time{}, blob.ReadSeekCloser)
+	if x.status == http.StatusOK || x.status == http.StatusPartialContent {
+		x.server.metrics.downloaded.Add(float64(x.bytes - before))
+	}
+	return !w.refused
+}
+
+func fileTag(digest registry.Digest) []string { return []string{`"sha256:` + string(digest) + `"`} }
 
 // fileName makes a name harmless for whoever saves the file: its last part, without control
 // characters and what shells and file systems give a meaning to.
@@ -101,40 +114,39 @@ func withoutEmptyRanges(r *http.Request) *http.Request {
 // emptyRange takes the spaces and the sign that [http.ServeContent] takes.
 var emptyRange = regexp.MustCompile(`^\s*-\s*\+?0+\s*$`)
 
-// rangeProblems turns the text with which [http.ServeContent] refuses a range into a problem. Its
-// ReadFrom is the exchange's.
-type rangeProblems struct {
+// rangeWriter keeps back the text with which [http.ServeContent] refuses a range. Its ReadFrom is the exchange's.
+type rangeWriter struct {
 	*exchange
-	request *http.Request
-	size    int64
 	refused bool
 }
 
 // WriteHeader looks for the refusal.
-func (p *rangeProblems) WriteHeader(status int) {
-	if status != http.StatusRequestedRangeNotSatisfiable {
-		p.exchange.WriteHeader(status)
+func (w *rangeWriter) WriteHeader(status int) {
+	if status == http.StatusRequestedRangeNotSatisfiable {
+		w.refused = true
 		return
 	}
-	p.refused = true
-	h := p.Header()
-	delete(h, "Content-Disposition")
+	w.exchange.WriteHeader(status)
+}
+
+// Write drops the text of the refusal.
+func (w *rangeWriter) Write(b []byte) (int, error) {
+	if w.refused {
+		return len(b), nil
+	}
+	return w.exchange.Write(b)
+}
+
+// rangeProblem is the native API's answer to a range that cannot be fulfilled.
+func rangeProblem(h http.Header, size int64) error {
 	problem := &registry.Error{
 		Kind: registry.Invalid, Msg: "the range is not within the file; Content-Range says how many bytes it has",
 		Fields: []registry.FieldError{{Field: "Range", Message: "is not within the file"}},
 	}
 	if h.Get("Content-Range") == "" { // it could not be read
-		h["Content-Range"] = []string{"bytes */" + strconv.FormatInt(p.size, 10)}
+		h["Content-Range"] = []string{"bytes */" + strconv.FormatInt(size, 10)}
 		problem.Msg = "the header Range must list parts in bytes, such as bytes=0-99, bytes=100- or bytes=-100"
 		problem.Fields[0].Message = "is not a list of parts in bytes"
 	}
-	p.fail(p.request, withStatus(status, problem))
-}
-
-// Write drops the text of the refusal.
-func (p *rangeProblems) Write(b []byte) (int, error) {
-	if p.refused {
-		return len(b), nil
-	}
-	return p.exchange.Write(b)
+	return withStatus(http.StatusRequestedRangeNotSatisfiable, problem)
 }

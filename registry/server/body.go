@@ -30,20 +30,29 @@ func readJSON(x *exchange, r *http.Request, expected shape) error {
 			Fields: []registry.FieldError{{Field: "Content-Type", Message: "must be application/json"}},
 		})
 	}
-	if r.ContentLength > maxBody {
-		return errTooLarge()
+	body, err := readBody(x, r, maxBody)
+	if err != nil {
+		return err
+	}
+	if err := checkJSON(body, expected); err != nil {
+		return err
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	r.Header["Content-Type"] = jsonType // huma knows this spelling alone
+	return nil
+}
+
+// readBody reads a body that must not be larger than limit.
+func readBody(x *exchange, r *http.Request, limit int64) ([]byte, error) {
+	if r.ContentLength > limit {
+		return nil, errTooLarge(limit)
 	}
 	var body bytes.Buffer
 	// The limit closes the connection when it is hit, which only net/http's own writer knows how to.
-	if _, err := body.ReadFrom(http.MaxBytesReader(x.ResponseWriter, r.Body, maxBody)); err != nil {
-		return bodyError(err)
+	if _, err := body.ReadFrom(http.MaxBytesReader(x.ResponseWriter, r.Body, limit)); err != nil {
+		return nil, bodyError(err)
 	}
-	if err := checkJSON(body.Bytes(), expected); err != nil {
-		return err
-	}
-	r.Body = io.NopCloser(&body)
-	r.Header["Content-Type"] = jsonType // huma knows this spelling alone
-	return nil
+	return body.Bytes(), nil
 }
 
 // noBody refuses a body on a route that would ignore it.
@@ -58,17 +67,17 @@ func noBody(r *http.Request) error {
 	return badRequest("this request takes no body; nothing was done", registry.FieldError{Field: "body", Message: "must be empty"})
 }
 
-func errTooLarge() error {
+func errTooLarge(limit int64) error {
 	return &registry.Error{
-		Kind: registry.TooLarge, Msg: fmt.Sprintf("the body is larger than %d MiB", maxBody>>20),
-		Fields: []registry.FieldError{{Field: "body", Message: fmt.Sprintf("must have at most %d bytes", maxBody)}},
+		Kind: registry.TooLarge, Msg: fmt.Sprintf("the body is larger than %d MiB", limit>>20),
+		Fields: []registry.FieldError{{Field: "body", Message: fmt.Sprintf("must have at most %d bytes", limit)}},
 	}
 }
 
 // bodyError is why a body could not be read to its end.
 func bodyError(err error) error {
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return errTooLarge()
+	if over, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return errTooLarge(over.Limit)
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return withStatus(http.StatusRequestTimeout, &registry.Error{Kind: registry.Unavailable, Msg: "the body did not arrive in time", Err: err})

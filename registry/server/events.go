@@ -122,7 +122,7 @@ func (s *Server) streamEvents(x *exchange, r *http.Request, after int64) error {
 		after = page.Last
 		// The token may have been revoked since. Any error ends the stream: the client connects
 		// again and is told why.
-		if _, err := s.authenticate(x, r); err != nil {
+		if _, err := s.authenticate(x, r, bearer); err != nil {
 			return nil
 		}
 		if page, err = s.svc.Events(r.Context(), after, pageSize); err != nil {

@@ -9,12 +9,15 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
+
+	"github.com/cargomedia/packer-plugin-almanac/registry/server/foreign"
 )
 
 // exchange is one request's answer on its way out: the only [http.ResponseWriter] between the
@@ -29,6 +32,8 @@ type exchange struct {
 	token  string // name of the caller's token
 	quiet  bool   // log at debug level only
 	query  url.Values
+	// protocol is whose form errors have; nil is the native API.
+	protocol *foreign.Protocol
 
 	status int // 0 until the header is sent
 	bytes  int64
@@ -245,6 +250,11 @@ func (x *exchange) end(r *http.Request) {
 	}
 }
 
+// mayHoldSecret also finds paths that no route matches: a secret in a slightly wrong path is a secret.
+func (s *Server) mayHoldSecret(path string) bool {
+	return strings.Contains(path, "alm_") || slices.ContainsFunc(s.secretPaths, func(before string) bool { return strings.Contains(path, before) })
+}
+
 func (x *exchange) access(r *http.Request, took time.Duration) {
 	level := slog.LevelInfo
 	if x.quiet {
@@ -255,8 +265,8 @@ func (x *exchange) access(r *http.Request, took time.Duration) {
 		return
 	}
 	path := r.URL.Path
-	if strings.Contains(path, "alm_") {
-		path = "(hidden: it may hold a token)"
+	if x.server.mayHoldSecret(path) {
+		path = "(hidden: it may hold a secret)"
 	}
 	x.server.log.LogAttrs(ctx, level, "request",
 		slog.String("method", r.Method), slog.String("route", x.route), slog.String("path", path),

@@ -118,9 +118,18 @@ func FuzzFileName(f *testing.F) {
 	})
 }
 
-func TestWarningCannotBreakOut(t *testing.T) {
-	if got, want := revokedWarning("a \"b\" \\ c\r\nX-Evil: d"), `299 almanac "revoked: a \"b\" \\ c  X-Evil: d"`; got != want {
-		t.Errorf("got %s, want %s", got, want)
+// TestAProtocolCanHaveAllBelowItsSegment mounts what other protocols would beside the catalog, which begins with a namespace.
+func TestAProtocolCanHaveAllBelowItsSegment(t *testing.T) {
+	s := New(nil, Options{})
+	for _, pattern := range []string{"/v2/", "GET /tf/{rest...}", "/ui/", "GET /v2/{namespace}/boxes/{rest...}"} {
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
+	}
+	for _, path := range []string{"/v2/x", "/tf/x", "/ui/x", "/v2/acme/boxes/tiny/versions/1.0.0/providers/libvirt.box"} {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		if w.Code != http.StatusTeapot {
+			t.Errorf("%s: got %d %s", path, w.Code, w.Body)
+		}
 	}
 }
 

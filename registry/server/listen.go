@@ -3,6 +3,7 @@ package server
 import (
 	"net"
 	"net/netip"
+	"net/url"
 	"strconv"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
@@ -34,4 +35,18 @@ func isLoopback(host string) bool {
 	}
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// CheckURL refuses an address that clients cannot reach a server under: one that is not http or https and a host,
+// and perhaps a port. A path is refused, because the clients of other registries ask for paths at the root. All errors
+// are of kind Invalid.
+func CheckURL(s string) error {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "":
+		return registry.Errorf(registry.Invalid, "%q must be an address such as https://almanac.example.com", clip(s))
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || u.Path != "" && u.Path != "/":
+		return registry.Errorf(registry.Invalid, "%q must end with its host or port, such as https://almanac.example.com: the registry is at the root", clip(u.Redacted()))
+	}
+	return nil
 }

@@ -79,13 +79,17 @@ func (x *exchange) fail(r *http.Request, err error) {
 	if x.status != 0 {
 		return
 	}
+	h := x.Header()
+	delete(h, "Etag")
+	if x.protocol != nil {
+		x.protocol.Fail(x, r, p)
+		return
+	}
 	body, err := json.Marshal(p)
 	if err != nil {
 		panic(err) // a Problem is strings and numbers
 	}
-	h := x.Header()
 	h["Content-Type"] = problemType
-	delete(h, "Etag")
 	x.WriteHeader(p.Status)
 	// An error means that the client is gone.
 	_, _ = x.Write(append(body, '\n'))

@@ -6,11 +6,11 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
-	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
+	"github.com/cargomedia/packer-plugin-almanac/registry/server/foreign"
 )
 
 // resolve is a plain handler, for it is what machines ask most: the answer comes from the service as it is
@@ -41,28 +41,11 @@ func (s *Server) resolve(x *exchange, r *http.Request) error {
 		media, body = plainType, []byte(found.Bare+"\n")
 	}
 	if found.Revocation != nil {
-		x.Header()["Warning"] = []string{revokedWarning(found.Revocation.Reason)}
+		x.Header()["Warning"] = []string{foreign.RevokedWarning(found.Revocation.Reason)}
 	}
 	x.Header()["Content-Type"] = media
 	x.held = bytes.NewBuffer(body)
 	return nil
-}
-
-// revokedWarning is the value of a Warning header (RFC 7234, 5.5: code, agent, quoted text).
-func revokedWarning(reason string) string {
-	var text strings.Builder
-	for _, c := range reason {
-		switch {
-		case c == '"' || c == '\\':
-			text.WriteByte('\\')
-			text.WriteRune(c)
-		case unicode.IsControl(c):
-			text.WriteByte(' ')
-		default:
-			text.WriteRune(c)
-		}
-	}
-	return `299 almanac "revoked: ` + text.String() + `"`
 }
 
 // resolveOperation describes the two forms of the answer and the open query parameters.

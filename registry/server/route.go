@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
+	"github.com/cargomedia/packer-plugin-almanac/registry/server/foreign"
 )
 
 // handler answers one request. It may return an error as long as it has written nothing.
@@ -36,6 +37,8 @@ type route struct {
 	known   string   // which these are, for people
 	prefix  string   // of the query parameters whose names are open, such as "metadata."
 	handler handler
+	// protocol is nil for the native API. Others have tokens in more places, and query parameters that are not looked at.
+	protocol *foreign.Protocol
 }
 
 func (s *Server) mount(op *huma.Operation, rt *route) {
@@ -59,7 +62,7 @@ func (s *Server) mount(op *huma.Operation, rt *route) {
 
 func (rt *route) serve(w http.ResponseWriter, r *http.Request) {
 	x := w.(*exchange)
-	x.route, x.quiet = rt.path, rt.open
+	x.route, x.quiet, x.protocol = rt.path, rt.open && rt.protocol == nil, rt.protocol
 	r, err := rt.admit(x, r)
 	if err == nil {
 		if rt.held {
@@ -77,15 +80,19 @@ func (rt *route) serve(w http.ResponseWriter, r *http.Request) {
 // admit checks who asks, and that the request says nothing that the handler would not hear.
 func (rt *route) admit(x *exchange, r *http.Request) (*http.Request, error) {
 	if !rt.open {
+		find := bearer
+		if rt.protocol != nil {
+			find = anyToken
+		}
 		var err error
-		if r, err = rt.server.authenticate(x, r); err != nil {
+		if r, err = rt.server.authenticate(x, r, find); err != nil {
 			return r, err
 		}
 	}
 	if rt.private && registry.PrincipalFrom(r.Context()).Anonymous() {
 		return r, registry.NoToken()
 	}
-	if r.URL.RawQuery != "" && !rt.open {
+	if r.URL.RawQuery != "" && !rt.open && rt.protocol == nil {
 		var err error
 		if x.query, err = rt.checkQuery(r.URL.RawQuery); err != nil {
 			return r, err

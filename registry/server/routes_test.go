@@ -148,7 +148,7 @@ func TestExamplesOfTheDescriptionWork(t *testing.T) {
 func TestUnknownRoutesAndMethods(t *testing.T) {
 	s := servertest.New(t)
 	c := as(s, s.AdminToken)
-	for _, path := range []string{"/v1", "/v1/", "/v1/artifacts/", "/v1/artifacts/a", "/v2/artifacts", "/v1/artifacts/a/b/c", "/schemas/Artifact.json", "/openapi.yaml", "/docs/x"} {
+	for _, path := range []string{"/v1", "/v1/", "/v1/artifacts/", "/v1/artifacts/a", "/v2/artifacts", "/v1/artifacts/a/b/c", "/schemas", "/ui/Artifact", "/openapi.yaml", "/docs/x"} {
 		p := c.get(t, path).problem(t, 404)
 		if p.Kind != registry.NotFound {
 			t.Errorf("%s: kind %q", path, p.Kind)

@@ -79,7 +79,11 @@ func (l watchedListener) Accept() (net.Conn, error) {
 func TestDownloadGoesThroughSendfile(t *testing.T) {
 	base := servertest.New(t)
 	content := strings.Repeat("0123456789abcdef", (5<<20+16)/16)
-	path := store(t, as(base, base.AdminToken), content)
+	admin := as(base, base.AdminToken)
+	path := store(t, admin, content)
+	admin.send(t, "POST", "/v1/artifacts/cargomedia/box/publish", fmt.Sprintf(`{"fingerprint":"run-1","version":"1.0.0","build":{"component":"c","type":"vagrant.box",`+
+		`"provider":"virtualbox","files":[{"name":"app.box","size":%d,"sha256":%q}]}}`, len(content), registry.SecretDigest(content))).ok(t)
+	const boxPath = "/cargomedia/boxes/box/versions/1.0.0/providers/virtualbox/unknown/vagrant.box"
 	for name, test := range map[string]struct {
 		header []string
 		want   string
@@ -90,6 +94,9 @@ func TestDownloadGoesThroughSendfile(t *testing.T) {
 		"less than a block":     {[]string{"Range", "bytes=5-9"}, content[5:10]},
 		"a part in the middle":  {[]string{"Range", "bytes=1000-3000000"}, content[1000:3000001]},
 		"over a closing answer": {[]string{"Connection", "close"}, content},
+		"a box":                 {nil, content},
+		"a box from an offset":  {[]string{"Range", "bytes=100-"}, content[100:]},
+		"a box beyond its end":  {[]string{"Range", "bytes=999999999-"}, content},
 	} {
 		t.Run(name, func(t *testing.T) {
 			listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -104,8 +111,11 @@ func TestDownloadGoesThroughSendfile(t *testing.T) {
 			}()
 			c := caller{"http://" + listener.Addr().String(), base.AdminToken}
 			path := path
-			if name == "with a name" {
+			switch {
+			case name == "with a name":
 				path += "?name=app.box"
+			case strings.HasPrefix(name, "a box"):
+				path = boxPath
 			}
 			got := c.get(t, path, test.header...).ok(t)
 			stop()

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
+	"github.com/cargomedia/packer-plugin-almanac/registry/server/vagrant"
 )
 
 // Options configure a [Server]. The zero value is usable.
@@ -26,6 +27,11 @@ type Options struct {
 	EventPoll time.Duration
 	// Heartbeat is how often an idle stream of events sends a comment; 0 is 15 seconds.
 	Heartbeat time.Duration
+	// URL is where clients reach the server, such as https://almanac.example.com ([CheckURL] says what it can be). It is
+	// for the protocols that need whole addresses; if empty, they get what the request was sent to.
+	URL string
+	// BehindProxy trusts X-Forwarded-Proto and X-Forwarded-Host to say what the request was sent to.
+	BehindProxy bool
 }
 
 // Server answers the registry's HTTP requests. It is an [http.Handler]; [Server.Serve] runs it with
@@ -41,6 +47,11 @@ type Server struct {
 	operations []*huma.Operation // in the order of the routes
 	openAPI    []byte
 	docs       []byte
+	// named has the routes that begin with a namespace. They come after all others: in one mux, no other protocol could
+	// have all that is below its own first segment.
+	named *http.ServeMux
+	// secretPaths are those of the foreign protocols.
+	secretPaths []string
 
 	drain    sync.Once
 	draining chan struct{}
@@ -64,10 +75,12 @@ func New(svc *registry.Service, opts Options) *Server {
 	}
 	s := &Server{
 		svc: svc, opts: opts, log: opts.Logger,
-		mux: http.NewServeMux(), metrics: newMetrics(opts.Version), draining: make(chan struct{}),
+		mux: http.NewServeMux(), named: http.NewServeMux(), metrics: newMetrics(opts.Version), draining: make(chan struct{}),
 	}
 	s.api = newAPI(s)
+	s.opts.URL = strings.TrimSuffix(s.opts.URL, "/")
 	s.routes()
+	s.mountForeign(vagrant.New(svc, s))
 	s.mux.HandleFunc("/", s.noRoute)
 	finishOpenAPI(s.api.OpenAPI(), s.operations)
 	s.openAPI = renderOpenAPI(s.api.OpenAPI())
@@ -132,23 +145,33 @@ var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.Me
 
 // noRoute answers what no route matches: 405 where the path exists with another method, else 404.
 func (s *Server) noRoute(w http.ResponseWriter, r *http.Request) {
+	if _, pattern := s.named.Handler(r); pattern != "" {
+		s.named.ServeHTTP(w, r)
+		return
+	}
 	x := w.(*exchange)
 	var allow []string
 	for _, method := range methods {
 		probe := r.WithContext(r.Context())
 		probe.Method = method
-		if _, pattern := s.mux.Handler(probe); pattern != "/" {
+		_, pattern := s.mux.Handler(probe)
+		_, named := s.named.Handler(probe)
+		if pattern != "/" || named != "" {
 			allow = append(allow, method)
 		}
 	}
 	if len(allow) == 0 {
-		x.fail(r, registry.Errorf(registry.NotFound, "there is nothing at this path; /docs lists what there is"))
+		x.fail(r, errNoRoute())
 		return
 	}
 	x.Header().Set("Allow", strings.Join(allow, ", "))
 	x.fail(r, withStatus(http.StatusMethodNotAllowed, &registry.Error{
 		Kind: registry.Invalid, Msg: "this path does not know the method " + clip(r.Method) + "; it knows " + strings.Join(allow, ", "), Choices: allow,
 	}))
+}
+
+func errNoRoute() error {
+	return registry.Errorf(registry.NotFound, "there is nothing at this path; /docs lists what there is")
 }
 
 // clip shortens what a caller sent for an error text.

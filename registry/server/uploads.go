@@ -95,9 +95,7 @@ func (s *Server) appendUpload(x *exchange, r *http.Request) error {
 		return err
 	}
 	id := r.PathValue("id")
-	// The server's own deadline is for short answers; done sets one for this answer.
-	in := &incoming{body: r.Body, control: http.NewResponseController(x.ResponseWriter), stall: s.opts.StallTimeout}
-	_ = in.control.SetWriteDeadline(time.Time{})
+	in := s.receive(x, r)
 	// What has arrived is kept when the client goes away, so its going must not end the writing. A
 	// client that is gone, or silent for too long, ends the body with an error.
 	now, err := s.svc.AppendUpload(context.WithoutCancel(r.Context()), id, offset, in)
@@ -106,7 +104,7 @@ func (s *Server) appendUpload(x *exchange, r *http.Request) error {
 	switch {
 	case err != nil && in.err != nil:
 		x.Header().Set(uploadOffset, strconv.FormatInt(now, 10))
-		return uploadBroken(in.err, s.opts.StallTimeout)
+		return uploadBroken(in.err, s.opts.StallTimeout, "what came before is kept, go on at Upload-Offset")
 	case registry.KindOf(err) == registry.Conflict:
 		s.tellOffset(r.Context(), x.Header(), id)
 		return err
@@ -145,14 +143,14 @@ func parseOffset(r *http.Request) (int64, error) {
 		registry.FieldError{Field: uploadOffset, Message: "must be one whole number, 0 or more"})
 }
 
-func uploadBroken(err error, stall time.Duration) error {
+// uploadBroken is the answer to a body that broke off. next says what became of the bytes, and what to do.
+func uploadBroken(err error, stall time.Duration, next string) error {
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return withStatus(http.StatusRequestTimeout, &registry.Error{
-			Kind: registry.Unavailable, Err: err,
-			Msg: fmt.Sprintf("no bytes came for %v; what came before is kept, go on at Upload-Offset", stall),
+			Kind: registry.Unavailable, Err: err, Msg: fmt.Sprintf("no bytes came for %v; %s", stall, next),
 		})
 	}
-	return badRequest("the body ended before its announced length; what came is kept, go on at Upload-Offset",
+	return badRequest("the body ended before its announced length; "+next,
 		registry.FieldError{Field: "body", Message: "could not be read to its end"})
 }
 
@@ -166,12 +164,24 @@ type incoming struct {
 	err     error // why it broke off; nil at its end
 }
 
+// receive begins to receive the body of an upload. Whoever reads it calls done afterwards.
+func (s *Server) receive(x *exchange, r *http.Request) *incoming {
+	in := &incoming{body: r.Body, control: http.NewResponseController(x.ResponseWriter), stall: s.opts.StallTimeout}
+	// The server's own deadline is for short answers; done sets one for this answer.
+	_ = in.control.SetWriteDeadline(time.Time{})
+	return in
+}
+
 func (in *incoming) Read(p []byte) (int, error) {
 	// A writer without deadlines (tests, other servers) leaves the cutting to others.
 	_ = in.control.SetReadDeadline(time.Now().Add(in.stall))
 	n, err := in.body.Read(p)
 	in.read += int64(n)
-	if err != nil && err != io.EOF {
+	switch {
+	case err == io.EOF:
+		// What is done with the bytes may take its time. Meanwhile net/http waits for the next request.
+		_ = in.control.SetReadDeadline(time.Time{})
+	case err != nil:
 		in.err = err
 	}
 	return n, err
