@@ -53,10 +53,13 @@ func (a *app) newClient(o client.Options) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Address, o.Token, o.UserAgent = a.address(), token, "almanac/"+version.String()
+	o.Address, o.Token, o.UserAgent = a.address(), token, userAgent()
 	c, err := client.New(o)
 	return c, hinted(err, "--address "+client.DefaultAddress+", or ALMANAC_ADDR")
 }
+
+// userAgent is how the program calls itself to servers.
+func userAgent() string { return "almanac/" + version.String() }
 
 // token returns the secret that the flags or the environment give; "" when none does. An error
 // never shows a part of it.

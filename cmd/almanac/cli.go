@@ -14,6 +14,8 @@ type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Run the registry."`
 	Token      tokenCmd      `cmd:"" help:"Make, list and revoke tokens."`
 	Publish    publishCmd    `cmd:"" help:"Record a build that was made without Packer, or one that the post-processor could not record."`
+	Push       pushCmd       `cmd:"" help:"Record a Vagrant box."`
+	Vagrant    vagrantCmd    `cmd:"" help:"Move Vagrant boxes in."`
 	Artifacts  artifactsCmd  `cmd:"" help:"List artifacts."`
 	Show       showCmd       `cmd:"" help:"Show an artifact, or one version of it."`
 	Versions   versionsCmd   `cmd:"" help:"List the versions of an artifact."`

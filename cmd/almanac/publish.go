@@ -87,9 +87,14 @@ func (c *publishCmd) Run(a *app, line *kong.Context) error {
 // mayPublish asks whether the token allows a publication.
 func mayPublish(ctx context.Context, client *client.Client, artifact string, channels []string) error {
 	access, err := client.Access(ctx, artifact)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
+	}
+	return mayPublishAs(access, artifact, channels)
+}
+
+func mayPublishAs(access registry.Access, artifact string, channels []string) error {
+	switch {
 	case !access.Publish:
 		return registry.Errorf(registry.Forbidden, "token %q may not publish to %s: it has the role %s, or another scope", access.Token, artifact, access.Role)
 	case len(channels) > 0 && !access.Promote:

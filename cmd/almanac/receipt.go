@@ -43,7 +43,7 @@ func (a *app) showProgress(r registry.Receipt) {
 	case r.Status == registry.StatusOpen && waiting:
 		a.printf("It is open until these images are available:\n")
 	case r.Status == registry.StatusOpen:
-		a.printf("It is open until the images of its other builds are available.\n")
+		a.printf("It is open until it is released, or the images of its other builds are available.\n")
 	case waiting:
 		a.printf("It is offered, but for these images:\n")
 	}

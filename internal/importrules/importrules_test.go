@@ -64,6 +64,10 @@ var rules = []rule{
 		of:   []string{"internal/publishfile"}, own: []string{"registry", "registry/client", "internal/localfiles"}, foreign: []string{},
 	},
 	{
+		name: "the reader of foreign catalogs knows nothing of the registry",
+		of:   []string{"internal/vagrantcatalog"}, own: nil, foreign: []string{"github.com/hashicorp/go-retryablehttp"},
+	},
+	{
 		name: "what is learned about the origin of a build comes from git, the environment and the processes",
 		of:   []string{"internal/provenance"}, own: []string{"registry"}, foreign: []string{"github.com/shirou/gopsutil/v4/process"},
 	},
