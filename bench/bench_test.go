@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 
 var tiny = scale{
 	Big: shape{4, 3, 20}, Small: shape{2, 3, 20},
-	Rounds: 1, Load: 200 * time.Millisecond, File: 3 << 20, Publish: 10, Idle: 10 * time.Millisecond, Builds: 1,
+	Rounds: 1, Load: 200 * time.Millisecond, File: 3 << 20, Large: 5 << 20, Publish: 10, Idle: 10 * time.Millisecond, Builds: 1,
 }
 
 // TestEverySection runs all but the plugin's, which takes a build of the plugin and Packer.
@@ -40,6 +40,7 @@ func TestEverySection(t *testing.T) {
 	for _, name := range []string{
 		"resolve latest / bare (229 B) ", "resolve latest, 240 rows / 120 rows, as many keys ", "resolve by constraint ",
 		"publish 20 regions / 1 region, cost ", "upload raw / min(sha256, write) ", "download ", "start to ready ",
+		"box GET / nginx sendfile, rate ", "box PUT / cp + fsync ", "box transfer of 5 MiB, growth of the server's memory ",
 	} {
 		if !strings.Contains(table.String(), "\n"+name) {
 			t.Errorf("there is no figure %q", name)
@@ -47,6 +48,9 @@ func TestEverySection(t *testing.T) {
 	}
 	if _, err := os.Stat("/proc/self/stat"); err == nil && strings.Contains(table.String(), noProc) {
 		t.Error("figures of processes are missing, although the system has /proc")
+	}
+	if os.Getenv("CI") == "true" && strings.Contains(table.String(), noNginx) {
+		t.Error(noNginx)
 	}
 	left, err := filepath.Glob(filepath.Join(work, "*"))
 	if err != nil || len(left) != 1 || filepath.Base(left[0]) != "data" {

@@ -152,6 +152,9 @@ var (
 	contentLength = []byte("content-length:")
 )
 
+// lengthBits bounds a Content-Length to a tebibyte, and to what an int holds.
+const lengthBits = min(40, strconv.IntSize-1)
+
 // parseAnswer reads the head of an HTTP/1.1 answer that has a Content-Length (RFC 9112, 2.1 and 6.2).
 // It is false while the head is not whole.
 func parseAnswer(b []byte) (answer, bool, error) {
@@ -172,7 +175,7 @@ func parseAnswer(b []byte) (answer, bool, error) {
 		if len(line) < len(contentLength) || !bytes.EqualFold(line[:len(contentLength)], contentLength) {
 			continue
 		}
-		length, err := strconv.ParseUint(string(bytes.TrimSpace(line[len(contentLength):])), 10, 31)
+		length, err := strconv.ParseUint(string(bytes.TrimSpace(line[len(contentLength):])), 10, lengthBits)
 		if err != nil {
 			return answer{}, false, fmt.Errorf("%q is no length", line)
 		}

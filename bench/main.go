@@ -1,7 +1,7 @@
 // Command bench measures the registry against references that it starts itself, and prints a line per
 // figure: name, value, unit, floor, goal, and whether the floor is met.
 //
-//	go run ./bench [-quick] [-only resolve,publish,upload,download,start,plugin] [-record]
+//	go run ./bench [-quick] [-only resolve,publish,upload,download,vagrant,start,plugin] [-record]
 //
 // It builds the programs that it needs. What takes long to make stays below .bench, for the next run.
 // Figures are reported, not judged: the exit code is 0 although some are short, 1 when something
@@ -39,6 +39,7 @@ type scale struct {
 	Rounds     int
 	Load       time.Duration // of one round of one target of lookups
 	File       int64         // bytes of a transfer
+	Large      int64         // bytes of the box during whose transfer the memory is read
 	Publish    int           // publications of one round
 	Idle       time.Duration // how long a server is left alone before its memory is read
 	Builds     int           // pairs of builds
@@ -47,11 +48,11 @@ type scale struct {
 var (
 	full = scale{
 		Big: shape{500, 100, 20}, Small: shape{5, 100, 20},
-		Rounds: 3, Load: 3 * time.Second, File: 1 << 30, Publish: 1000, Idle: 2 * time.Second, Builds: 9,
+		Rounds: 3, Load: 3 * time.Second, File: 1 << 30, Large: 10 << 30, Publish: 1000, Idle: 2 * time.Second, Builds: 9,
 	}
 	quick = scale{
 		Big: shape{50, 100, 20}, Small: shape{5, 10, 20},
-		Rounds: 3, Load: time.Second, File: 128 << 20, Publish: 200, Idle: time.Second, Builds: 3,
+		Rounds: 3, Load: time.Second, File: 128 << 20, Large: 512 << 20, Publish: 200, Idle: time.Second, Builds: 3,
 	}
 )
 
@@ -80,6 +81,7 @@ var sections = []section{
 	{"publish", (*bench).publish},
 	{"upload", (*bench).upload},
 	{"download", (*bench).download},
+	{"vagrant", (*bench).vagrant},
 	{"start", (*bench).start},
 	{"plugin", (*bench).plugin},
 }

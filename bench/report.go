@@ -200,6 +200,8 @@ func (r record) method() string {
 		fmt.Sprintf("The large data set has %s, which is %d images; the small one %s. \"As many keys\" draws from as many artifacts of the large data set as the small one has, spread over all of it, so that rows are compared, and not how many answers the processor's caches hold. \"bare\" is a net/http handler with a prepared body.", s.Big, s.Big.rows(), s.Small),
 		"CPU is user and system time of the server process per request or GiB, from `/proc/PID/stat`.",
 		fmt.Sprintf("Transfers are of %d MiB in the page cache, over loopback; each upload has bytes that the registry does not know, and a server of its own that may use all cores. \"sha256\" hashes as many bytes, and \"write\" writes as many to a file on the same disk without fsync, both from memory; \"cp + fsync\" copies the file and syncs it.", s.File>>20),
+		"A box is a .box of random bytes, which its gzip stores without compressing them. It goes through the upload URL of the Vagrant Cloud API, and comes back from the URL that a catalog names; nginx, with one process, sends the same file from the page cache. " +
+			fmt.Sprintf("The memory is that of a server before and after one box of %d MiB, which is made while it is sent, and read to its end.", s.Large>>20),
 		"Publications are durable and over HTTP; \"fsync\" appends 4 KiB to a file and syncs it, again and again.",
 		"A build is that of one AMI in one region with the unmodified amazon-ebs builder against a local stand-in for EC2, with and without the post-processor, in turn.",
 		"A start is from exec to the first 200 of `/readyz`.",

@@ -235,14 +235,16 @@ func (b *bench) uploadRaw(a *almanac, token string, c *content, digest registry.
 	return b.call(token, http.MethodPut, where, nil, 0, "", &status)
 }
 
-// call sends one request, and reads the answer's JSON where out is not nil.
+// call sends one request, with a token if there is one, and reads the answer's JSON where out is not nil.
 func (b *bench) call(token, method, url string, body io.Reader, size int64, contentType string, out any) error {
 	request, err := http.NewRequestWithContext(b.ctx, method, url, body)
 	if err != nil {
 		return err
 	}
 	request.ContentLength = size
-	request.Header.Set("Authorization", "Bearer "+token)
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
 	}
