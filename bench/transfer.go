@@ -294,7 +294,8 @@ func writeBlocks(path string, size int64) (err error) {
 	return nil
 }
 
-// copyAndSync copies through a buffer: a file system that shares the blocks of a copy would copy nothing.
+// copyAndSync makes a copy that survives a crash, and removes it, for a copy that is kept costs the next one its memory. It
+// copies through a buffer: a file system that shares the blocks of a copy would copy nothing.
 func copyAndSync(to, from string) (err error) {
 	in, err := os.Open(from)
 	if err != nil {
@@ -305,7 +306,7 @@ func copyAndSync(to, from string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, out.Close()) }()
+	defer func() { err = errors.Join(err, out.Close(), os.Remove(to)) }()
 	if _, err := io.CopyBuffer(struct{ io.Writer }{out}, struct{ io.Reader }{in}, make([]byte, block)); err != nil {
 		return err
 	}
