@@ -24,7 +24,10 @@ var halves = map[string]string{
 		ON v.artifact_id = c.artifact_id AND v.number = c.number WHERE v.status <> 'complete'`,
 	"complete builds without a written answer": `SELECT count(*) FROM build b JOIN version v
 		ON v.artifact_id = b.artifact_id AND v.number = b.number WHERE v.status = 'complete' AND NOT EXISTS (
-		SELECT 1 FROM answer a WHERE a.artifact_id = b.artifact_id AND a.number = b.number AND a.ordinal = b.ordinal)`,
+		SELECT 1 FROM answer a WHERE a.artifact_id = b.artifact_id AND a.number = b.number AND a.type = b.type)`,
+	"heads whose answer is not that of their version": `SELECT count(*) FROM head h JOIN answer a
+		ON a.artifact_id = h.artifact_id AND a.number = h.number AND a.type = h.type
+		WHERE a.body <> h.body OR a.images <> h.images OR COALESCE(a.revoked_at, 0) <> COALESCE(h.revoked_at, 0)`,
 	"artifacts whose last number is not that of a version": `SELECT count(*) FROM artifact a WHERE a.last_number <> (
 		SELECT count(*) FROM version v WHERE v.artifact_id = a.id)`,
 }

@@ -77,7 +77,7 @@ func TestBuilders(t *testing.T) {
 			want: "digitalocean.image | DigitalOcean/ams3/app |"},
 		{name: "vagrant post-processor", product: product{builderID: "mitchellh.post-processor.vagrant", id: "libvirt", files: []string{goodBox}}, want: "vagrant.box libvirt arm64 | | good.box"},
 		{name: "vagrant builder", product: product{builderID: "vagrant", id: "libvirt", files: []string{otherBox}}, want: "vagrant.box libvirt | | other.box"},
-		{name: "vagrant with a broken box", product: product{builderID: "mitchellh.post-processor.vagrant", files: []string{badBox}}, shows: "bad.box is not a Vagrant box: it is broken or cut short"},
+		{name: "vagrant with a broken box", product: product{builderID: "mitchellh.post-processor.vagrant", files: []string{badBox}}, shows: "bad.box is not a Vagrant box: it is not a tar archive"},
 		{name: "artifice with a box and a checksum", product: product{builderID: "packer.post-processor.artifice", files: []string{goodBox, file("good.sha256")}}, want: "vagrant.box libvirt arm64 | | good.box"},
 		{name: "artifice with two boxes", product: product{builderID: "packer.post-processor.artifice", files: []string{goodBox, otherBox}}, want: "archive | | good.box other.box"},
 		{name: "artifice with what is no box", product: product{builderID: "packer.post-processor.artifice", files: []string{badBox}}, want: "archive | | bad.box", shows: "it is recorded as a plain file"},
