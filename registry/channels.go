@@ -116,6 +116,40 @@ func (s *Service) SetChannel(ctx context.Context, name, channel string, change C
 	return history, err
 }
 
+// DeleteChannel removes a channel, so that its name stands for nothing. A channel of its name that is made later goes on
+// with its history. It needs the role promote. NotFound: there is none.
+func (s *Service) DeleteChannel(ctx context.Context, name, channel string) error {
+	n, err := ParseArtifactName(name)
+	if err != nil {
+		return BadField("artifact", err)
+	}
+	if err := requireRole(ctx, RolePromote, n); err != nil {
+		return err
+	}
+	if err := CheckChannelName(channel); err != nil {
+		return BadField("channel", err)
+	}
+	return s.store.Update(ctx, func(tx Tx) error {
+		if _, err := tx.LockArtifact(ctx, n, false, s.time()); err != nil {
+			return notFound(err, "artifact %s does not exist", n)
+		}
+		current, _, err := tx.Channel(ctx, n, channel, 0)
+		if KindOf(err) == NotFound {
+			return s.explainMissing(ctx, tx, n, Ref{Kind: RefName, Text: channel}, "")
+		}
+		if err != nil {
+			return err
+		}
+		if err := tx.DeleteChannel(ctx, n, channel); err != nil {
+			return err
+		}
+		from := fmt.Sprintf("%s (number %d)", current.Version, current.Number)
+		return s.record(ctx, tx, Event{
+			Action: ActionChannelDelete, Artifact: n, Number: current.Number, Detail: Metadata{"channel": channel, "from": from},
+		})
+	})
+}
+
 func checkChange(channel string, change ChannelChange) (Ref, error) {
 	var p problems
 	var ref Ref

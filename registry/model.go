@@ -368,6 +368,7 @@ const (
 	ActionVersionRevoke   = "version.revoke"
 	ActionVersionRestore  = "version.restore"
 	ActionChannelMove     = "channel.move"
+	ActionChannelDelete   = "channel.delete"
 	ActionTokenCreate     = "token.create"
 	ActionTokenRevoke     = "token.revoke"
 )

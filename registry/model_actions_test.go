@@ -97,6 +97,12 @@ func (m *machine) changeChannel(t *rapid.T, name string, change registry.Channel
 	}
 }
 
+func (m *machine) deleteChannel(t *rapid.T) {
+	name, channel := m.artifact(t), rapid.SampledFrom(modelChannels).Draw(t, "channel")
+	wantErr := m.model.deleteChannel(name, channel)
+	sameKind(t, "delete channel "+channel+" of "+name, m.w.DeleteChannel(m.ctx, name, channel), wantErr)
+}
+
 // revoke takes a version back now, at a time before, or at one that may come.
 func (m *machine) revoke(t *rapid.T) {
 	name := m.artifact(t)

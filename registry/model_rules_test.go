@@ -276,6 +276,19 @@ func (m *model) move(name, channel string, v registry.Version, reason string) {
 	m.record(name, v.Number, registry.ActionChannelMove, registry.Metadata{"channel": channel, "to": fmt.Sprintf("%s (number %d)", v.Version, v.Number)})
 }
 
+// deleteChannel leaves the moves, with which a channel of the same name goes on.
+func (m *model) deleteChannel(name, channel string) registry.Kind {
+	a := m.artifact(name)
+	if a == nil || m.pointsTo(name, channel) == 0 {
+		return registry.NotFound
+	}
+	number := m.pointsTo(name, channel)
+	from := a.channels[channel].VersionID
+	delete(a.channels, channel)
+	m.record(name, number, registry.ActionChannelDelete, registry.Metadata{"channel": channel, "from": fmt.Sprintf("%s (number %d)", from.Version, from.Number)})
+	return ""
+}
+
 // pointsTo is the number of the version that a channel points to; 0 without the channel.
 func (m *model) pointsTo(name, channel string) int64 {
 	return m.artifacts[name].channels[channel].Number

@@ -47,6 +47,7 @@ func TestTheRegistryKeepsItsRules(t *testing.T) {
 				"verify":          m.verify,
 				"set channel":     m.setChannel,
 				"roll back":       m.rollBack,
+				"delete channel":  m.deleteChannel,
 				"revoke":          m.revoke,
 				"restore":         m.restore,
 				"let time pass":   m.letTimePass,

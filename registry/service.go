@@ -23,6 +23,8 @@ type Service struct {
 	// receiving holds the ids of uploads of boxes that are being received: between two calls of the blob store, another
 	// transfer could put its own bytes in the place of those that were verified.
 	receiving sync.Map
+	// secrets are those that [Service.Secret] has returned; they never change.
+	secrets sync.Map
 }
 
 // Option changes a [Service] that is being made.

@@ -84,6 +84,9 @@ type Reader interface {
 	// Tokens lists all tokens in the order of their creation.
 	Tokens(ctx context.Context) ([]Token, error)
 
+	// Secret returns a secret of the registry.
+	Secret(ctx context.Context, name string) ([]byte, error)
+
 	// Upload returns an upload that has begun.
 	Upload(ctx context.Context, id string) (Upload, error)
 	// UploadsBefore lists uploads that began before a time, the oldest first, at most limit.
@@ -144,6 +147,12 @@ type Tx interface {
 	// MoveChannel points a channel, which is made if it does not exist, to a version and adds the
 	// move to its history.
 	MoveChannel(ctx context.Context, name ArtifactName, channel string, move ChannelMove) error
+
+	// DeleteChannel removes a channel; its moves stay, for one of its name that is made later. NotFound: there is none.
+	DeleteChannel(ctx context.Context, name ArtifactName, channel string) error
+
+	// AddSecret keeps a secret, unless there is one of its name: then that one stays.
+	AddSecret(ctx context.Context, name string, value []byte) error
 
 	// GrantBlob lets an artifact, which need not exist yet, refer to a blob. Granting twice is no error.
 	GrantBlob(ctx context.Context, name ArtifactName, digest Digest) error

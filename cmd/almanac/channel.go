@@ -7,8 +7,9 @@ import (
 )
 
 type channelCmd struct {
-	Set  channelSetCmd  `cmd:"" help:"Point a channel to a version."`
-	Show channelShowCmd `cmd:"" help:"Show where a channel points, and its history."`
+	Set    channelSetCmd    `cmd:"" help:"Point a channel to a version."`
+	Show   channelShowCmd   `cmd:"" help:"Show where a channel points, and its history."`
+	Delete channelDeleteCmd `cmd:"" help:"Remove a channel; the version that it points to stays."`
 }
 
 type channelSetCmd struct {
@@ -89,6 +90,37 @@ func (c *channelShowCmd) Run(a *app) error {
 		return missing(err, c.Artifact)
 	}
 	return a.show(history, func() { a.showChannel(history) })
+}
+
+type channelDeleteCmd struct {
+	Artifact string `arg:"" help:"NAMESPACE/NAME."`
+	Channel  string `arg:"" help:"Name of the channel."`
+}
+
+func (c *channelDeleteCmd) Help() string {
+	return `What asks for the channel fails from then on. A channel of the same name that is made later goes on with its history. It needs the role promote.
+
+Example:
+
+    almanac channel delete cargomedia/app nightly`
+}
+
+func (c *channelDeleteCmd) Run(a *app) error {
+	var p problems
+	checkArtifact(&p, c.Artifact)
+	p.check("CHANNEL", registry.CheckChannelName(c.Channel))
+	if err := p.err("channel delete"); err != nil {
+		return err
+	}
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	if err := client.DeleteChannel(a.ctx, c.Artifact, c.Channel); err != nil {
+		return missing(err, c.Artifact)
+	}
+	a.note("%s has no channel %s any more.", c.Artifact, c.Channel)
+	return nil
 }
 
 func (a *app) showChannel(h registry.ChannelHistory) {

@@ -176,6 +176,20 @@ func (c *Client) SetChannel(ctx context.Context, artifact, channel string, chang
 	return call(ctx, c, request{method: http.MethodPut, path: p, body: change, once: change.Rollback}, isChannel)
 }
 
+// DeleteChannel is [registry.Service.DeleteChannel]. When the answer to a first try was lost, a channel that is gone
+// at the second counts as deleted.
+func (c *Client) DeleteChannel(ctx context.Context, artifact, channel string) error {
+	p, err := channelPath(artifact, channel)
+	if err != nil {
+		return err
+	}
+	t, err := c.callEmpty(ctx, request{method: http.MethodDelete, path: p})
+	if registry.KindOf(err) == registry.NotFound && t.unsure {
+		return nil
+	}
+	return err
+}
+
 // Resolve is [registry.Service.Resolve].
 func (c *Client) Resolve(ctx context.Context, artifact, ref string, question registry.Question) (registry.Resolution, error) {
 	if !isSegment(strings.TrimSpace(ref)) {
@@ -198,6 +212,48 @@ func (c *Client) Resolve(ctx context.Context, artifact, ref string, question reg
 		}
 		return same("artifact", string(r.Artifact), artifact)
 	})
+}
+
+// Search is [registry.Service.Search].
+func (c *Client) Search(ctx context.Context, artifact string, req registry.SearchRequest) ([]registry.Resolution, error) {
+	p, err := artifactPath("artifacts", artifact, "search")
+	if err != nil {
+		return nil, err
+	}
+	type matches struct {
+		Matches []registry.Resolution `json:"matches"`
+	}
+	found, err := call(ctx, c, request{method: http.MethodPost, path: p, body: req}, func(m matches) error {
+		if m.Matches == nil {
+			return errOtherShape
+		}
+		for _, r := range m.Matches {
+			if err := same("artifact", string(r.Artifact), artifact); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return found.Matches, err
+}
+
+// GrantDownload is [registry.Service.GrantDownload], with the whole address of the file.
+func (c *Client) GrantDownload(ctx context.Context, artifact string, req registry.DownloadRequest) (registry.Download, error) {
+	p, err := artifactPath("artifacts", artifact, "downloads")
+	if err != nil {
+		return registry.Download{}, err
+	}
+	d, err := call(ctx, c, request{method: http.MethodPost, path: p, body: req}, func(d registry.Download) error {
+		if !strings.HasPrefix(d.Path, "/") {
+			return errOtherShape
+		}
+		return same("artifact", string(d.Artifact), artifact)
+	})
+	if err != nil {
+		return registry.Download{}, err
+	}
+	d.URL = c.address + d.Path
+	return d, nil
 }
 
 // ImageUses is [registry.Service.ImageUses].

@@ -41,6 +41,7 @@ func TestStore(t *testing.T, newDatabase func(t *testing.T) Database) {
 		{"Uses", useTests},
 		{"Events", eventTests},
 		{"Tokens", tokenTests},
+		{"Secrets", secretTests},
 		{"Uploads", uploadTests},
 	}
 	for _, group := range groups {

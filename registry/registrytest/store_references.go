@@ -44,6 +44,45 @@ var channelTests = []storeTest{
 			f.equal(fmt.Sprintf("moves with limit %d", limit), moves, want[:min(limit, len(want))])
 		}
 	}},
+
+	{"ADeletedChannelIsGoneAndItsNextMoveGoesOnWithItsHistory", func(f *fixture) {
+		f.publish(version("a/b", 1), version("a/b", 2))
+		first := registry.ChannelMove{To: versionID(1), At: kept(moment)}
+		f.update(func(tx registry.Tx) error {
+			f.check(tx.MoveChannel(f.ctx, "a/b", "staging", first))
+			return tx.MoveChannel(f.ctx, "a/b", "production", first)
+		})
+		f.update(func(tx registry.Tx) error { return tx.DeleteChannel(f.ctx, "a/b", "production") })
+		_, _, err := f.store.Channel(f.ctx, "a/b", "production", 10)
+		f.wantKind("the channel", err, registry.NotFound)
+		_, err = f.store.Version(f.ctx, "a/b", registry.Selector{Channel: "production"})
+		f.wantKind("its version", err, registry.NotFound)
+		_, _, err = f.store.Channel(f.ctx, "a/b", "staging", 10)
+		f.check(err)
+		f.wantKind("deleting it again", f.store.Update(f.ctx, func(tx registry.Tx) error { return tx.DeleteChannel(f.ctx, "a/b", "production") }), registry.NotFound)
+		second := registry.ChannelMove{To: versionID(2), At: kept(after(time.Minute))}
+		f.update(func(tx registry.Tx) error { return tx.MoveChannel(f.ctx, "a/b", "production", second) })
+		_, moves, err := f.store.Channel(f.ctx, "a/b", "production", 10)
+		f.check(err)
+		f.equal("moves", moves, []registry.ChannelMove{second, first})
+	}},
+}
+
+var secretTests = []storeTest{
+	{"TheFirstSecretOfANameStays", func(f *fixture) {
+		_, err := f.store.Secret(f.ctx, "key")
+		f.wantKind("a secret that nobody made", err, registry.NotFound)
+		value := []byte("\x00\xff any bytes")
+		f.update(func(tx registry.Tx) error { return tx.AddSecret(f.ctx, "key", value) })
+		f.update(func(tx registry.Tx) error { return tx.AddSecret(f.ctx, "key", []byte("later")) })
+		f.update(func(tx registry.Tx) error { return tx.AddSecret(f.ctx, "other", nil) })
+		got, err := f.store.Secret(f.ctx, "key")
+		f.check(err)
+		f.equal("the secret", got, value)
+		got, err = f.open().Secret(f.ctx, "key")
+		f.check(err)
+		f.equal("the secret of another store", got, value)
+	}},
 }
 
 var useTests = []storeTest{

@@ -24,3 +24,7 @@ type setChannelInput struct {
 func (s *Server) setChannel(ctx context.Context, in *setChannelInput) (*body[registry.ChannelHistory], error) {
 	return answer(s.svc.SetChannel(ctx, in.artifact(), in.Channel, in.Body))
 }
+
+func (s *Server) deleteChannel(ctx context.Context, in *ChannelPath) (*none, error) {
+	return nil, s.svc.DeleteChannel(ctx, in.artifact(), in.Channel)
+}

@@ -64,14 +64,22 @@ func (s *Server) routes() {
 		"Takes no body."), s.restoreVersion)
 
 	plain(s, resolveOperation(schemas), s.resolve)
+	typed(s, op("search", "POST", artifact+"/search", tagLookups, needRead, "Search as the clients of Atlas did",
+		"Builds of one type, all of one version: by its number, the latest, or with any the newest that has the metadata. No match is an empty list. It changes nothing."), s.search)
 	typed(s, op("findImage", "GET", "/v1/images/{provider}/{region}/{id...}", tagLookups, needRead, "Find out what an image is",
 		"The builds that have it, the newest first, at most 100. An id may contain slashes; write %2F for one that it starts with."), s.findImage)
 
 	typed(s, op("getChannel", "GET", channel, tagChannels, needRead, "Show a channel and its history", ""), s.getChannel)
 	typed(s, op("setChannel", "PUT", channel, tagChannels, needPromote, "Move a channel, or roll it back",
 		"Makes the channel if it is not there."), s.setChannel)
+	typed(s, op("deleteChannel", "DELETE", channel, tagChannels, needPromote, "Delete a channel",
+		"What it pointed to stays. A channel of its name that is made later goes on with its history."), s.deleteChannel)
 
 	plain(s, getBlobOperation(), s.getBlob)
+	typed(s, op("grantDownload", "POST", artifact+"/downloads", tagBytes, needRead, "Get an address of a file that needs no token",
+		"For tools that cannot send one. The address is good for 15 minutes, for whoever has it."), s.grantDownload)
+	s.secretPaths = append(s.secretPaths, downloadsPath)
+	s.mountDownload()
 	typed(s, created("beginUpload", "POST", "/v1/uploads", tagBytes, needPublish, "Begin an upload",
 		"201 with its Location; or 200 with done = true, when the registry has these bytes already and nothing is to be sent."), s.beginUpload)
 	typed(s, op("getUpload", "GET", upload, tagBytes, needPublish, "Ask how far an upload is", ""), s.getUpload)

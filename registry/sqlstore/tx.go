@@ -186,6 +186,13 @@ VALUES ($1, CAST($2 AS TEXT),
 	})
 }
 
+// DeleteChannel implements [registry.Tx].
+func (t *tx) DeleteChannel(ctx context.Context, name registry.ArtifactName, channel string) error {
+	return t.onArtifact(ctx, name, func(q querier, id int64) error {
+		return execOne(ctx, q, `DELETE FROM channel WHERE artifact_id = $1 AND name = $2`, id, channel)
+	})
+}
+
 // GrantBlob implements [registry.Tx].
 func (t *tx) GrantBlob(ctx context.Context, name registry.ArtifactName, digest registry.Digest) error {
 	namespace, base := splitName(name)
