@@ -2,17 +2,13 @@ package main
 
 import (
 	"bytes"
-	"flag"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/cargomedia/packer-plugin-almanac/internal/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 var someFigures = []figure{
 	median("met, more is better", "x", []float64{0.52, 0.31, 0.44}, atLeast(0.3, 0.5)),
@@ -31,7 +27,7 @@ func TestTable(t *testing.T) {
 	if err := printTable(&out, someFigures); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "table.txt", out.String())
+	golden.Equal(t, filepath.Join("testdata", "table.txt"), out.String())
 }
 
 func TestPage(t *testing.T) {
@@ -43,7 +39,7 @@ func TestPage(t *testing.T) {
 	if err := r.writeMarkdown(&out); err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "page.md", out.String())
+	golden.Equal(t, filepath.Join("testdata", "page.md"), out.String())
 	t.Run("every row of a table has its columns", func(t *testing.T) {
 		_, figures, _ := strings.Cut(out.String(), "## Figures")
 		figures, details, _ := strings.Cut(figures, "## Details")
@@ -55,23 +51,6 @@ func TestPage(t *testing.T) {
 			}
 		}
 	})
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
 }
 
 func TestMiddle(t *testing.T) {

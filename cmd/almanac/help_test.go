@@ -9,7 +9,8 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
-	"github.com/google/go-cmp/cmp"
+
+	"github.com/cargomedia/packer-plugin-almanac/internal/golden"
 )
 
 // TestHelp holds the help of every command to its golden file, which -update writes.
@@ -35,27 +36,8 @@ func TestHelp(t *testing.T) {
 			if code := run(context.Background(), append(commands, "--help"), noenv, strings.NewReader(""), &stdout, &stderr); code != exitOK || stderr.Len() > 0 {
 				t.Fatalf("exit code %d, stderr %q", code, stderr.String())
 			}
-			golden(t, filepath.Join("testdata", "help", strings.ReplaceAll(name, " ", "-")+".txt"), stdout.String())
+			golden.Equal(t, filepath.Join("testdata", "help", strings.ReplaceAll(name, " ", "-")+".txt"), stdout.String())
 		})
-	}
-}
-
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("differs from %s (-want +got); run with -update if that is right:\n%s", path, diff)
 	}
 }
 

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -13,11 +12,10 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/cargomedia/packer-plugin-almanac/internal/golden"
 	"github.com/cargomedia/packer-plugin-almanac/internal/servertest"
 	"github.com/cargomedia/packer-plugin-almanac/registry/problem"
 )
-
-var update = flag.Bool("update", false, "write what the commands print into the scripts and golden files")
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"almanac": main})
@@ -28,7 +26,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/scripts",
-		UpdateScripts:       *update,
+		UpdateScripts:       golden.Updating(),
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
 			s := servertest.New(env.T().(testing.TB))

@@ -22,6 +22,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cargomedia/packer-plugin-almanac/internal/golden"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
 
@@ -135,14 +136,14 @@ func TestVagrantImport(t *testing.T) {
 	address := source.URL + "/acme/tiny"
 	t.Run("a dry run shows the plan, and downloads nothing", func(t *testing.T) {
 		stdout, stderr := s.run(t, exitError, "vagrant", "import", address, "--dry-run")
-		golden(t, "testdata/vagrant/plan.txt", noDigests(stdout+stderr))
+		golden.Equal(t, "testdata/vagrant/plan.txt", noDigests(stdout+stderr))
 		if asked := source.asked(); len(asked) > 0 {
 			t.Errorf("it asked for %v", asked)
 		}
 	})
 	t.Run("what can be brought is, the oldest first, and the rest is told", func(t *testing.T) {
 		stdout, stderr := s.run(t, exitError, "vagrant", "import", address, "--work", work)
-		golden(t, "testdata/vagrant/first.txt", noDigests(stdout+stderr))
+		golden.Equal(t, "testdata/vagrant/first.txt", noDigests(stdout+stderr))
 		want := []string{
 			"/old.box", "/big.box", "/big.box bytes=50-", "/broken.box", "/other.box", "/gone.box", "/arm.box",
 		}
@@ -262,7 +263,7 @@ func TestVagrantImportDirectory(t *testing.T) {
 	})
 	t.Run("boxes come from all that lies there", func(t *testing.T) {
 		stdout, stderr := s.run(t, exitError, "vagrant", "import", dir, "--as", "cargomedia", "--work", t.TempDir())
-		golden(t, "testdata/vagrant/directory.txt", noDigests(stdout+stderr))
+		golden.Equal(t, "testdata/vagrant/directory.txt", noDigests(stdout+stderr))
 		if _, err := os.Stat(filepath.Join(dir, "tiny-1.0.0-libvirt.box")); err != nil {
 			t.Error(err)
 		}

@@ -1,38 +1,16 @@
 package almanac_test
 
 import (
-	"flag"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/cargomedia/packer-plugin-almanac/internal/golden"
 	"github.com/cargomedia/packer-plugin-almanac/internal/servertest"
 	"github.com/cargomedia/packer-plugin-almanac/post-processor/almanac"
 )
-
-var update = flag.Bool("update", false, "write golden files anew")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join(here, "testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
 
 func configure(blocks ...any) string {
 	if err := new(almanac.PostProcessor).Configure(blocks...); err != nil {
@@ -44,7 +22,7 @@ func configure(blocks ...any) string {
 func TestAllMistakesAtOnce(t *testing.T) {
 	s := servertest.New(t)
 	environment(t, s, s.Token(t, "reader", "read"))
-	golden(t, "mistakes.txt", configure(options{
+	golden.Equal(t, filepath.Join(here, "testdata", "mistakes.txt"), configure(options{
 		"artifact":      "cargomedia/app",
 		"version":       "1.4",
 		"channels":      []any{"staging", "latest", "staging"},

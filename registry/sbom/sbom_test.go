@@ -2,7 +2,6 @@ package sbom
 
 import (
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -11,10 +10,8 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/cargomedia/packer-plugin-almanac/internal/golden"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 func TestReadAccepts(t *testing.T) {
 	for name, want := range map[string]Document{
@@ -64,19 +61,7 @@ func TestMistakes(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "%q %s\n\n", filepath.Base(file), strings.ReplaceAll(err.Error(), "; ", ";\n    "))
 	}
-	golden := filepath.Join("testdata", "mistakes.golden")
-	if *update {
-		if err := os.WriteFile(golden, []byte(b.String()), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), b.String()); diff != "" {
-		t.Errorf("-want +got; -update writes the file:\n%s", diff)
-	}
+	golden.Equal(t, filepath.Join("testdata", "mistakes.golden"), b.String())
 }
 
 const neither = "is neither CycloneDX nor SPDX; a document of another kind is attached as such, with attach"

@@ -2,21 +2,17 @@ package server_test
 
 import (
 	"encoding/json"
-	"flag"
 	"net/http"
-	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/cargomedia/packer-plugin-almanac/internal/golden"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/registry/server"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 func describe(t *testing.T, path string) reply {
 	t.Helper()
@@ -27,22 +23,7 @@ func describe(t *testing.T, path string) reply {
 // TestOpenAPIIsAsAgreed shows every change of the API in review.
 func TestOpenAPIIsAsAgreed(t *testing.T) {
 	got := describe(t, "/openapi.json").body
-	const golden = "testdata/openapi.json"
-	if *update {
-		if err := os.MkdirAll("testdata", 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got, "\n")); diff != "" {
-		t.Errorf("the description changed; if that is meant, run the test with -update (-want +got):\n%s", diff)
-	}
+	golden.Equal(t, filepath.Join("testdata", "openapi.json"), got)
 }
 
 func TestOpenAPIIsSound(t *testing.T) {

@@ -2,10 +2,12 @@ package vagrant_test
 
 import (
 	"net/http"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 
+	"github.com/cargomedia/packer-plugin-almanac/internal/golden"
 	"github.com/cargomedia/packer-plugin-almanac/internal/servertest"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
@@ -26,13 +28,13 @@ func TestObjects(t *testing.T) {
 	sums := func(body string) string {
 		return sha256Digits.ReplaceAllString(stable(s, indented(t, body)), `"checksum": "SHA256"`)
 	}
-	golden(t, "box.json", sums(c.get(t, tiny).ok(t).body))
-	golden(t, "catalog.json", sums(c.get(t, "/acme/tiny").ok(t).body))
+	golden.Equal(t, filepath.Join("testdata", "box.json"), sums(c.get(t, tiny).ok(t).body))
+	golden.Equal(t, filepath.Join("testdata", "catalog.json"), sums(c.get(t, "/acme/tiny").ok(t).body))
 	if got, want := as(s, "").get(t, "/acme/tiny").ok(t).body, c.get(t, "/api/v2/vagrant/acme/tiny").ok(t).body; got != want || got != c.get(t, "/api/v1/vagrant/acme/tiny").ok(t).body {
 		t.Error("the routes of the catalog differ")
 	}
-	golden(t, "user.json", sums(c.get(t, "/api/v1/user/acme").ok(t).body))
-	golden(t, "search.json", sums(c.get(t, "/api/v2/search?q=tiny").ok(t).body))
+	golden.Equal(t, filepath.Join("testdata", "user.json"), sums(c.get(t, "/api/v1/user/acme").ok(t).body))
+	golden.Equal(t, filepath.Join("testdata", "search.json"), sums(c.get(t, "/api/v2/search?q=tiny").ok(t).body))
 }
 
 func TestCatalog(t *testing.T) {

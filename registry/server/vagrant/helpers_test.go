@@ -8,22 +8,15 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"flag"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/cargomedia/packer-plugin-almanac/internal/servertest"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // caller sends requests as one client, with its headers and its token.
 type caller struct {
@@ -269,24 +262,4 @@ func indented(t testing.TB, body string) string {
 		t.Fatalf("%v: %s", err, body)
 	}
 	return out.String()
-}
-
-func golden(t testing.TB, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("differs from %s (-want +got); run with -update if that is right:\n%s", path, diff)
-	}
 }

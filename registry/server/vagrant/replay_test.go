@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/cargomedia/packer-plugin-almanac/internal/golden"
 	"github.com/cargomedia/packer-plugin-almanac/internal/servertest"
 )
 
@@ -162,7 +164,7 @@ func TestReplay(t *testing.T) {
 				}
 			}
 			// How well a box compresses differs between versions of Go.
-			golden(t, "replay/"+test.name+".txt", strings.ReplaceAll(stable(s, transcript.String()), sha256Of(content), "SHA256"))
+			golden.Equal(t, filepath.Join("testdata", "replay/"+test.name+".txt"), strings.ReplaceAll(stable(s, transcript.String()), sha256Of(content), "SHA256"))
 			if !strings.HasSuffix(test.name, "cleans-up") {
 				downloads(t, c, content)
 			}
