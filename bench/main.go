@@ -1,7 +1,7 @@
 // Command bench measures the registry against references that it starts itself, and prints a line per
 // figure: name, value, unit, floor, goal, and whether the floor is met.
 //
-//	go run ./bench [-quick] [-only resolve,publish,upload,download,vagrant,start,plugin] [-record]
+//	go run ./bench [-quick] [-only resolve,publish,upload,download,vagrant,start,plugin,terraform] [-record]
 //
 // It builds the programs that it needs. What takes long to make stays below .bench, for the next run.
 // Figures are reported, not judged: the exit code is 0 although some are short, 1 when something
@@ -84,6 +84,7 @@ var sections = []section{
 	{"vagrant", (*bench).vagrant},
 	{"start", (*bench).start},
 	{"plugin", (*bench).plugin},
+	{"terraform", (*bench).terraform},
 }
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
