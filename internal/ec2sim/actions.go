@@ -61,7 +61,9 @@ var ec2Actions = map[string]action{
 		"MetadataOptions.HttpEndpoint":                                   only("enabled", "disabled"), "MetadataOptions.HttpTokens": only("optional", "required"),
 		"MetadataOptions.HttpPutResponseHopLimit": number,
 	})},
-	"DescribeInstances":  {describeInstances, rules{"InstanceId.#": text}},
+	"DescribeInstances": {describeInstances, filterParams.with(rules{
+		"InstanceId.#": text, "MaxResults": number, "NextToken": text,
+	})},
 	"StopInstances":      {stopInstances, rules{"InstanceId.#": required(text)}},
 	"TerminateInstances": {terminateInstances, rules{"InstanceId.#": required(text)}},
 	"DescribeVolumes":    {describeVolumes, filterParams.with(rules{"VolumeId.#": text})},

@@ -1,16 +1,10 @@
 package ec2sim
 
 import (
-	"encoding/base64"
 	"regexp"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 )
-
-// MaxPageSize is how many images a page of DescribeImages has at most.
-const MaxPageSize = 1000
 
 type describeImagesReply struct {
 	replyHeader
@@ -23,8 +17,8 @@ type describeImagesReply struct {
 // ones unless they are asked for with IncludeDisabled.
 func describeImages(c *call) (answer, error) {
 	ids, owners := c.params.list("ImageId"), c.params.list("Owner")
-	if len(ids) > 0 && (c.params["MaxResults"] != "" || c.params["NextToken"] != "") {
-		return nil, fail("InvalidParameterCombination", "The parameter imagesSet cannot be used with the parameter maxResults")
+	if err := imagePages.check(c.params); err != nil {
+		return nil, err
 	}
 	for _, owner := range owners {
 		if !ownerName.MatchString(owner) {
@@ -52,7 +46,14 @@ func describeImages(c *call) (answer, error) {
 		return nil, err
 	}
 	images = slices.DeleteFunc(images, func(i *Image) bool { return !i.ownedBy(owners) || c.hides(i) })
-	return c.page(images)
+	reply := &describeImagesReply{}
+	if images, reply.NextToken, err = page(c, imagePages, images); err != nil {
+		return nil, err
+	}
+	for _, image := range images {
+		reply.Images = append(reply.Images, image.xml())
+	}
+	return reply, nil
 }
 
 // ownerName is what the parameter Owner takes. No image of the catalogue has
@@ -75,50 +76,4 @@ func (c *call) hides(i *Image) bool {
 
 func (i *Image) deprecated(now time.Time) bool {
 	return !i.DeprecatedAt.IsZero() && !now.Before(i.DeprecatedAt)
-}
-
-// page is the reply with the part of the images that MaxResults, NextToken and
-// the Server's page size leave.
-func (c *call) page(images []*Image) (answer, error) {
-	size := c.server.pageSize
-	if c.params["MaxResults"] != "" {
-		n := c.params.int("MaxResults")
-		if n < 1 || n > MaxPageSize {
-			return nil, fail("InvalidParameterValue", "Value ( %d ) for parameter maxResults is invalid. Expecting a value between 1 and %d.", n, MaxPageSize)
-		}
-		size = min(size, n)
-	}
-	start, err := readPageToken(c.params["NextToken"])
-	if err != nil {
-		return nil, err
-	}
-	images = images[min(start, len(images)):]
-	reply := &describeImagesReply{}
-	if len(images) > size && len(c.params.list("ImageId")) == 0 {
-		images, reply.NextToken = images[:size], pageToken(start+size)
-	}
-	for _, image := range images {
-		reply.Images = append(reply.Images, image.xml())
-	}
-	return reply, nil
-}
-
-const pageTokenPrefix = "images from "
-
-func pageToken(start int) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(pageTokenPrefix + strconv.Itoa(start)))
-}
-
-func readPageToken(token string) (start int, err error) {
-	if token == "" {
-		return 0, nil
-	}
-	text, err := base64.RawURLEncoding.DecodeString(token)
-	position, ok := strings.CutPrefix(string(text), pageTokenPrefix)
-	if err == nil && ok {
-		if start, err = strconv.Atoi(position); err == nil && start > 0 {
-			return start, nil
-		}
-	}
-	return 0, fail("InvalidNextToken", "The token is invalid")
 }

@@ -44,7 +44,7 @@ type Fault struct {
 	// Action is the action that Error is the answer of; without it, every one.
 	Action string `json:"action,omitempty"`
 	// Error is the code of an error: AuthFailure, InternalError,
-	// RequestExpired, RequestLimitExceeded, Unavailable or
+	// RequestExpired, RequestLimitExceeded, Throttling, Unavailable or
 	// UnauthorizedOperation.
 	Error string `json:"error,omitempty"`
 }
@@ -56,6 +56,7 @@ var callErrors = map[string]*apiError{
 	"InternalError":         {http.StatusInternalServerError, "InternalError", "An internal error has occurred"},
 	"RequestExpired":        {http.StatusBadRequest, "RequestExpired", "Request has expired."},
 	"RequestLimitExceeded":  {http.StatusServiceUnavailable, "RequestLimitExceeded", "Request limit exceeded."},
+	"Throttling":            {http.StatusBadRequest, "Throttling", "Rate exceeded"},
 	"Unavailable":           {http.StatusServiceUnavailable, "Unavailable", "The service is unavailable. Please try again shortly."},
 	"UnauthorizedOperation": {http.StatusForbidden, "UnauthorizedOperation", "You are not authorized to perform this operation."},
 }

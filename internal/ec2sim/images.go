@@ -26,6 +26,7 @@ var imageFilters = filterable[*Image]{
 		"architecture":        func(i *Image) string { return i.Architecture },
 		"state":               func(i *Image) string { return i.State },
 		"owner-id":            func(i *Image) string { return i.Owner },
+		"description":         func(i *Image) string { return i.Description },
 		"is-public":           func(i *Image) string { return strconv.FormatBool(i.Public) },
 	},
 	tags: func(i *Image) map[string]string { return i.Tags },

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -48,6 +49,29 @@ type volume struct {
 	size       int
 	createdAt  time.Time
 	tags       map[string]string
+}
+
+var instanceFilters = filterable[*instance]{
+	attributes: map[string]func(*instance) string{
+		"architecture":        func(i *instance) string { return i.image.Architecture },
+		"availability-zone":   func(i *instance) string { return i.zone },
+		"client-token":        func(i *instance) string { return i.clientToken },
+		"image-id":            func(i *instance) string { return i.image.ID },
+		"instance-id":         func(i *instance) string { return i.id },
+		"instance-state-code": func(i *instance) string { return strconv.Itoa(i.state.Code) },
+		"instance-state-name": func(i *instance) string { return i.state.Name },
+		"instance-type":       func(i *instance) string { return i.kind },
+		"key-name":            func(i *instance) string { return i.key },
+		"launch-time":         func(i *instance) string { return i.launchedAt.Format(timeFormat) },
+		"owner-id":            func(*instance) string { return AccountID },
+		"reservation-id":      func(i *instance) string { return i.reservation },
+		"root-device-name":    func(i *instance) string { return i.image.RootDeviceName },
+		"root-device-type":    func(i *instance) string { return i.image.RootDeviceType },
+		"subnet-id":           func(i *instance) string { return i.subnet },
+		"virtualization-type": func(i *instance) string { return i.image.VirtualizationType },
+		"vpc-id":              func(i *instance) string { return i.vpcID },
+	},
+	tags: func(i *instance) map[string]string { return i.tags },
 }
 
 type reservationXML struct {
@@ -216,16 +240,29 @@ func (c *call) launched(reservation string) answer {
 type describeInstancesReply struct {
 	replyHeader
 	Reservations []reservationXML `xml:"reservationSet>item"`
+	NextToken    string           `xml:"nextToken,omitempty"`
 }
 
 // describeInstances is the action DescribeInstances. Terminated instances stay
-// visible, for as long as the Server lives.
+// visible, for as long as the Server lives. The instances of one reservation can
+// be on several pages.
 func describeInstances(c *call) (answer, error) {
+	if err := instancePages.check(c.params); err != nil {
+		return nil, err
+	}
 	instances, err := findAll(c.params.list("InstanceId"), c.region.instances, c.region.instance)
 	if err != nil {
 		return nil, err
 	}
-	return &describeInstancesReply{Reservations: reservations(instances)}, nil
+	if instances, err = instanceFilters.keep(instances, c.params); err != nil {
+		return nil, err
+	}
+	reply := &describeInstancesReply{}
+	if instances, reply.NextToken, err = page(c, instancePages, instances); err != nil {
+		return nil, err
+	}
+	reply.Reservations = reservations(instances)
+	return reply, nil
 }
 
 type stateChangeReply struct {

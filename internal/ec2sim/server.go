@@ -1,14 +1,16 @@
 // Package ec2sim is a local stand-in for the EC2 Query API and STS
 // GetCallerIdentity. It knows what an amazon-ebs build of
-// packer-plugin-amazon asks for, in any number of regions, and refuses
-// everything else with the error that EC2 gives:
+// packer-plugin-amazon asks for, and what lists of images and instances need, in
+// any number of regions, and refuses everything else with the error that EC2
+// gives:
 //
 //	ts := httptest.NewServer(ec2sim.New())
 //	defer ts.Close()
 //	// AWS_ENDPOINT_URL=ts.URL packer build …
 //
 // One address serves all regions: the region and the service of a call come
-// from its SigV4 credential scope. State is kept in memory, per region.
+// from its SigV4 credential scope. State is kept in memory, per region; a [Seed]
+// puts an account there that has been in use.
 //
 // Everything it makes is ready at once. What goes wrong in AWS (images that stay
 // pending or are somebody else's, throttling, denials, eventual consistency)
@@ -80,8 +82,9 @@ func WithOnCall(hook func(Call)) Option {
 	return func(s *Server) { s.onCall = hook }
 }
 
-// WithPageSize limits how many images a page of DescribeImages has, also where
-// the caller allows more. Without it a page has up to [MaxPageSize].
+// WithPageSize limits how many images or instances a page of a Describe action
+// has, also where the caller allows more. Without it a page has up to
+// [MaxPageSize].
 func WithPageSize(n int) Option {
 	return func(s *Server) { s.pageSize = min(max(n, 1), MaxPageSize) }
 }

@@ -13,6 +13,11 @@
 //	curl -d '{"image":"base-1","state":"pending","client":"almanac"}' URL/_faults
 //	curl URL/_faults            # those that still act
 //	curl -X DELETE URL/_faults
+//
+// What the account has from before is added in the same way, as an ec2sim.Seed:
+//
+//	curl -d '{"images":[{"region":"eu-west-1","name":"app-1"}],
+//	  "instances":[{"region":"eu-west-1","image":"app-1","count":100}]}' URL/_seed
 package main
 
 import (
@@ -45,7 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.SetOutput(stderr)
 	listen := flags.String("listen", "127.0.0.1:0", "loopback `address` to listen on; port 0 takes a free one")
 	addrFile := flags.String("addr-file", "", "`file` to write the URL to once it is served")
-	pageSize := flags.Int("page-size", ec2sim.MaxPageSize, "most images of a page of DescribeImages, 1 to 1000")
+	pageSize := flags.Int("page-size", ec2sim.MaxPageSize, "most images or instances of a page, 1 to 1000")
 	var faults []ec2sim.Fault
 	flags.Func("fault", "`JSON` of a fault, as in the package documentation; may be repeated", func(text string) error {
 		fault, err := ec2sim.ParseFault([]byte(text))
@@ -104,6 +109,7 @@ func serve(ctx context.Context, sim *ec2sim.Server, addr *net.TCPAddr, addrFile 
 	mux := http.NewServeMux()
 	mux.Handle("/", sim)
 	mux.Handle("/_faults", sim.Control())
+	mux.Handle("/_seed", sim.SeedControl())
 	server := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 10 * time.Second,
