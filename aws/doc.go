@@ -7,7 +7,16 @@
 //
 // Credentials, profiles, regions and endpoints come from where every AWS client has them: the
 // environment (AWS_PROFILE, AWS_ENDPOINT_URL_EC2 …), the shared config files, the instance's role. The
-// only permission that is needed is ec2:DescribeImages.
+// only permission that is needed is ec2:DescribeImages, and ec2:DescribeInstances for instances.
+//
+// A [Reader] lists what there is already. [PlanAdoption] makes AMIs versions of an artifact, and [Match] joins
+// instances, which [ReadInstances] reads from a file, too, with what is recorded of their AMIs:
+//
+//	r, err := aws.NewReader(ctx, "almanac/1.0.0")
+//	…
+//	instances, err := r.Instances(ctx, []string{"eu-west-1", "us-east-1"})
+//	…
+//	machines, err := aws.Match(ctx, client, instances, "production")
 //
 // # Attributes
 //

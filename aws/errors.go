@@ -28,14 +28,22 @@ var (
 	}
 )
 
+// subject is what EC2 is asked for, as errors say it.
+type subject struct{ sought, things, action string }
+
+var (
+	ofImages    = subject{"AMIs", "images", "ec2:DescribeImages"}
+	ofInstances = subject{"instances", "instances", "ec2:DescribeInstances"}
+)
+
 // diagnose returns the kind of an error of a call in a region, and a sentence with a blank for the names
 // of the regions that says what is wrong and what to do.
-func diagnose(err error) (registry.Kind, string) {
+func diagnose(err error, of subject) (registry.Kind, string) {
 	if own, ok := errors.AsType[*registry.Error](err); ok {
 		return own.Kind, strings.ReplaceAll(own.Msg, "%", "%%") + " (asked for in %s)"
 	}
 	if _, ok := errors.AsType[*defect](err); ok {
-		return registry.Internal, "looking for AMIs failed in %s, because almanac has a defect; please report it"
+		return registry.Internal, "looking for " + of.sought + " failed in %s, because almanac has a defect; please report it"
 	}
 	code := ""
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
@@ -43,7 +51,7 @@ func diagnose(err error) (registry.Kind, string) {
 	}
 	switch {
 	case slices.Contains(deniedCodes, code):
-		return registry.Forbidden, "the AWS credentials may not read images in %s; allow them ec2:DescribeImages"
+		return registry.Forbidden, "the AWS credentials may not read " + of.things + " in %s; allow them " + of.action
 	case slices.Contains(rejectedCodes, code):
 		return registry.Invalid, "AWS does not accept the credentials in %s; check that they are right and have not expired, that the clock is right, and that the account has the region enabled"
 	case noSuchHost(err):
@@ -51,7 +59,7 @@ func diagnose(err error) (registry.Kind, string) {
 	case mayPass(err):
 		return registry.Unavailable, "EC2 did not answer in %s; check the network (and AWS_ENDPOINT_URL_EC2 and AWS_ENDPOINT_URL if they are set), and try again later"
 	}
-	return registry.Invalid, "EC2 did not describe the images in %s; check AWS_ENDPOINT_URL_EC2 and AWS_ENDPOINT_URL if they are set"
+	return registry.Invalid, "EC2 did not describe the " + of.things + " in %s; check AWS_ENDPOINT_URL_EC2 and AWS_ENDPOINT_URL if they are set"
 }
 
 func noSuchHost(err error) bool {
@@ -69,7 +77,7 @@ func mayPass(err error) bool {
 
 // regionErrors is one error for all regions; nil when there is none. Its kind is the one that needs
 // somebody to do something, if there is any: Internal before Invalid before Forbidden before Unavailable.
-func regionErrors(errs map[string]error) error {
+func regionErrors(errs map[string]error, of subject) error {
 	if len(errs) == 0 {
 		return nil
 	}
@@ -80,7 +88,7 @@ func regionErrors(errs map[string]error) error {
 		list      causes
 	)
 	for _, region := range slices.Sorted(maps.Keys(errs)) {
-		kind, sentence := diagnose(errs[region])
+		kind, sentence := diagnose(errs[region], of)
 		kinds[kind] = true
 		if regions[sentence] == nil {
 			sentences = append(sentences, sentence)
@@ -119,8 +127,8 @@ func (c causes) Error() string {
 func (c causes) Unwrap() []error { return c }
 
 // stopped is the error of a search whose context has ended.
-func stopped(ctx context.Context) error {
-	return &registry.Error{Kind: registry.Unavailable, Msg: "looking for AMIs was stopped", Err: ctx.Err()}
+func stopped(ctx context.Context, of subject) error {
+	return &registry.Error{Kind: registry.Unavailable, Msg: "looking for " + of.sought + " was stopped", Err: ctx.Err()}
 }
 
 // noCredentials is the error of a configuration that gives no credentials, for the reason err. It does not

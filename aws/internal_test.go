@@ -54,7 +54,7 @@ func TestDiagnosis(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			kind, text := diagnose(operation(test.err))
+			kind, text := diagnose(operation(test.err), ofImages)
 			if kind != test.kind || !strings.Contains(text, test.text) {
 				t.Errorf("got %s %q, want %s with %q", kind, text, test.kind, test.text)
 			}

@@ -2,7 +2,6 @@ package aws
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -12,10 +11,7 @@ import (
 	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
-	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/smithy-go/middleware"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
@@ -30,11 +26,6 @@ const (
 
 	// maxCalls is how many calls are under way at once, over all regions.
 	maxCalls = 16
-	// attemptTimeout ends an attempt that hangs; the SDK then makes another.
-	attemptTimeout = 30 * time.Second
-	// maxAttempts is for whoever has set no other number. The SDK's own 3 are few for an account that
-	// is throttled because it builds in many regions.
-	maxAttempts = 6
 )
 
 // Options say how a Verifier works. The zero value looks once.
@@ -76,38 +67,11 @@ func NewVerifier(ctx context.Context, o Options) (*Verifier, error) {
 		o.PollMax = defaultPollMax
 	}
 	o.PollMax = max(o.PollMax, o.PollMin)
-	if o.UserAgent == "" {
-		o.UserAgent = "almanac"
-	}
-	name, version, _ := strings.Cut(o.UserAgent, "/")
-	load := []func(*config.LoadOptions) error{
-		config.WithRetryMode(sdk.RetryModeAdaptive),
-		config.WithHTTPClient(awshttp.NewBuildableClient().WithTimeout(attemptTimeout)),
-		// Each image names its own region; this one is for credentials that are got from STS, which
-		// would be refused without any.
-		config.WithDefaultRegion("us-east-1"),
-		config.WithAPIOptions([]func(*middleware.Stack) error{userAgent(name, version)}),
-	}
-	cfg, err := config.LoadDefaultConfig(ctx, append(load, o.Load...)...)
+	cfg, err := loadConfig(ctx, o.UserAgent, o.Load)
 	if err != nil {
-		e := registry.Errorf(registry.Invalid, "the AWS configuration cannot be loaded; check AWS_PROFILE and the files in ~/.aws, or where AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE point")
-		e.Err = err
-		return nil, e
-	}
-	if cfg.Credentials != nil {
-		cfg.Credentials = withheld{cfg.Credentials}
-	}
-	if cfg.RetryMaxAttempts == 0 {
-		cfg.RetryMaxAttempts = maxAttempts
+		return nil, err
 	}
 	return &Verifier{options: o, config: cfg, calls: make(chan struct{}, maxCalls)}, nil
-}
-
-func userAgent(name, version string) func(*middleware.Stack) error {
-	if version == "" {
-		return awsmiddleware.AddUserAgentKey(name)
-	}
-	return awsmiddleware.AddUserAgentKeyValue(name, version)
 }
 
 // Verify returns the images in the order that they are given in, each AMI with a new Verification: what
@@ -129,7 +93,7 @@ func (v *Verifier) Verify(ctx context.Context, images []registry.Image) ([]regis
 	if err != nil || len(wanted) == 0 {
 		return images, err
 	}
-	if err := v.checkCredentials(ctx); err != nil {
+	if err := checkCredentials(ctx, v.config, ofImages); err != nil {
 		return images, err
 	}
 	searches, err := v.search(ctx, wanted)
@@ -210,25 +174,9 @@ func (v *Verifier) search(ctx context.Context, wanted map[string][]string) (map[
 	}
 	group.Wait()
 	if ctx.Err() != nil {
-		return searches, stopped(ctx)
+		return searches, stopped(ctx, ofImages)
 	}
-	return searches, regionErrors(errs)
-}
-
-// checkCredentials gets credentials before any region is asked, so that there is one error when there
-// are none.
-func (v *Verifier) checkCredentials(ctx context.Context) error {
-	if v.config.Credentials == nil {
-		return noCredentials(errors.New("no provider of credentials is configured"))
-	}
-	_, err := v.config.Credentials.Retrieve(ctx)
-	switch {
-	case err == nil:
-		return nil
-	case ctx.Err() != nil:
-		return stopped(ctx)
-	}
-	return err
+	return searches, regionErrors(errs, ofImages)
 }
 
 func (v *Verifier) log(format string, args ...any) {

@@ -17,7 +17,9 @@ import (
 )
 
 type awsCmd struct {
-	Verify awsVerifyCmd `cmd:"" help:"Read AMIs back from EC2, and record which can be used."`
+	Verify    awsVerifyCmd    `cmd:"" help:"Read AMIs back from EC2, and record which can be used."`
+	Adopt     awsAdoptCmd     `cmd:"" help:"Record AMIs that exist already."`
+	Instances awsInstancesCmd `cmd:"" help:"Show which version each EC2 instance runs, and which are behind."`
 }
 
 type awsVerifyCmd struct {

@@ -46,6 +46,7 @@ func TestScripts(t *testing.T) {
 			"kept":    kept,
 			"ami":     ami,
 			"fault":   fault,
+			"seed":    seed,
 		},
 	})
 }

@@ -42,6 +42,17 @@ func ami(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[2], id)
 }
 
+// seed gives the account what a file says; its AMIs and instances have the ids that the file gives them.
+func seed(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: seed FILE")
+	}
+	s, err := ec2sim.ParseSeed(strings.NewReader(ts.ReadFile(args[0])))
+	ts.Check(err)
+	_, err = ts.Value(simKey{}).(*ec2sim.Server).Seed(s)
+	ts.Check(err)
+}
+
 // fault lets something go wrong in EC2; without arguments all is well again.
 func fault(ts *testscript.TestScript, neg bool, args []string) {
 	sim := ts.Value(simKey{}).(*ec2sim.Server)

@@ -1,0 +1,213 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/cargomedia/packer-plugin-almanac/aws"
+	"github.com/cargomedia/packer-plugin-almanac/registry"
+)
+
+type awsInstancesCmd struct {
+	Region   []string `placeholder:"REGION" help:"Where to look, such as eu-west-1,us-east-1. Can be repeated. Required, unless --from is given."`
+	Filter   []string `sep:"none" placeholder:"NAME=VALUE[,VALUE]" help:"Only these instances, such as tag:role=web,db or instance-state-name=running; the filters of EC2's DescribeInstances. Can be repeated, and all must fit."`
+	From     string   `placeholder:"FILE" complete:"file" help:"Read the instances from a file that aws ec2 describe-instances wrote, or - for stdin, and do not ask AWS."`
+	Channel  string   `placeholder:"NAME" help:"What instances should run. Default: latest."`
+	Artifact string   `placeholder:"NAMESPACE/NAME" help:"Only instances that run a version of this artifact."`
+	Behind   bool     `help:"Only instances that are behind, or that run a revoked version."`
+}
+
+func (c *awsInstancesCmd) Help() string {
+	return `An instance is behind when the channel, or latest, offers a newer version of its artifact than the one that its AMI is recorded as. One whose AMI no artifact has shows a dash. Instances that are terminated or shutting down are left out.
+
+AWS credentials are found where every AWS client finds them; they need the permission ec2:DescribeInstances. With --from none are needed: the file may hold several documents, and its instances name their regions themselves.
+
+Examples:
+
+    almanac aws instances --region eu-west-1,us-east-1 --channel production
+    almanac aws instances --region eu-west-1 --filter tag:role=web --behind
+    aws ec2 describe-instances --output json | almanac aws instances --from -`
+}
+
+func (c *awsInstancesCmd) Run(a *app) error {
+	filters, err := c.arguments()
+	if err != nil {
+		return err
+	}
+	client, err := a.client()
+	if err != nil {
+		return err
+	}
+	instances, listErr := c.instances(a, filters)
+	if listErr != nil && len(instances) == 0 {
+		return listErr
+	}
+	var lookup aws.Lookup = client
+	if c.Artifact != "" {
+		lookup = aws.Within(client, c.Artifact)
+	}
+	machines, err := aws.Match(a.ctx, lookup, instances, c.Channel)
+	if err != nil {
+		return err
+	}
+	report := c.report(machines)
+	if err := a.show(report, func() { c.print(a, report) }); err != nil {
+		return err
+	}
+	// What of some regions is missing is told after the rest.
+	return listErr
+}
+
+// arguments checks the command line.
+func (c *awsInstancesCmd) arguments() ([]aws.Filter, error) {
+	var p problems
+	filters := parseFilters(&p, c.Filter)
+	if c.From == "" {
+		checkRegions(&p, c.Region, "is missing; give the regions to look in, such as --region eu-west-1,us-east-1, or --from FILE")
+	} else {
+		if len(c.Filter) > 0 {
+			p.add("--filter", "is a question to EC2, and does not go with --from")
+		}
+		if len(c.Region) > 1 {
+			p.add("--region", "is for the instances in --from that do not say where they are; give one, or none")
+		}
+		for _, region := range c.Region {
+			p.check("--region", aws.CheckRegion(region))
+		}
+	}
+	if c.Channel != "" && c.Channel != registry.Latest {
+		p.check("--channel", registry.CheckChannelName(c.Channel))
+	}
+	if c.Artifact != "" {
+		_, err := registry.ParseArtifactName(c.Artifact)
+		p.check("--artifact", err)
+	}
+	return filters, p.err("aws instances")
+}
+
+// instances are those of the file, or of EC2; then there may be some of them and an error.
+func (c *awsInstancesCmd) instances(a *app, filters []aws.Filter) ([]aws.Instance, error) {
+	if c.From != "" {
+		return readInstances(a, c.From, strings.Join(c.Region, ""))
+	}
+	reader, err := aws.NewReader(a.ctx, userAgent())
+	if err != nil {
+		return nil, hinted(err, "")
+	}
+	instances, err := reader.Instances(a.ctx, c.Region, filters...)
+	return instances, hinted(err, "")
+}
+
+// readInstances reads a list of instances from a file, or from stdin for "-".
+func readInstances(a *app, path, region string) ([]aws.Instance, error) {
+	input := io.NopCloser(a.stdin)
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, fmt.Errorf("--from: %w", err)
+		}
+		input = f
+	}
+	defer func() { _ = input.Close() }()
+	instances, err := aws.ReadInstances(input, region)
+	if err != nil {
+		return nil, hinted(fmt.Errorf("--from %s: %w", path, err), "")
+	}
+	return instances, nil
+}
+
+// instanceReport is the answer for programs. aws.ReadInstances reads it, too.
+type instanceReport struct {
+	Instances []aws.Machine `json:"instances"`
+	// The counts are of all instances, also where --behind leaves some out.
+	Total       int `json:"total"`
+	Behind      int `json:"behind"`
+	Revoked     int `json:"revoked"`
+	NotRecorded int `json:"not_recorded"`
+
+	offered bool // there is a version that an instance should run
+}
+
+// report sorts machines by region, artifact and name, counts them, and keeps those that are wanted.
+func (c *awsInstancesCmd) report(machines []aws.Machine) instanceReport {
+	slices.SortStableFunc(machines, compareMachines)
+	r := instanceReport{Instances: []aws.Machine{}}
+	for _, m := range machines {
+		if c.Artifact != "" && m.Use == nil {
+			continue
+		}
+		r.Total++
+		r.offered = r.offered || m.Current != nil
+		if m.Behind {
+			r.Behind++
+		}
+		if m.Revoked {
+			r.Revoked++
+		}
+		if m.Use == nil {
+			r.NotRecorded++
+		}
+		if !c.Behind || m.Behind || m.Revoked {
+			r.Instances = append(r.Instances, m)
+		}
+	}
+	return r
+}
+
+// compareMachines puts what is not recorded after the rest of its region.
+func compareMachines(a, b aws.Machine) int {
+	key := func(m aws.Machine) string {
+		if m.Use == nil {
+			return m.Region + " 1"
+		}
+		return m.Region + " 0" + string(m.Use.Artifact)
+	}
+	if c := strings.Compare(key(a), key(b)); c != 0 {
+		return c
+	}
+	return aws.CompareInstances(a.Instance, b.Instance)
+}
+
+func (c *awsInstancesCmd) print(a *app, r instanceReport) {
+	if len(r.Instances) > 0 {
+		t := newTable("INSTANCE", "NAME", "REGION", "STATE", "ARTIFACT", "VERSION", "CURRENT", "BEHIND")
+		for _, m := range r.Instances {
+			var artifact, version, current string
+			if m.Use != nil {
+				artifact, version = string(m.Use.Artifact), m.Use.Version
+			}
+			if m.Current != nil {
+				current = m.Current.Version
+			}
+			t.add(m.ID, orDash(m.Name), m.Region, orDash(m.State), orDash(artifact), orDash(version), orDash(current), behindCell(m))
+		}
+		a.printTable(t, "")
+	}
+	if r.Total == 0 {
+		a.note("No instance fits.")
+		return
+	}
+	a.printf("%s: %d behind, %d on a revoked version, %d not recorded.\n", counted(r.Total, "instance"), r.Behind, r.Revoked, r.NotRecorded)
+	if c.Channel != "" && r.NotRecorded < r.Total && !r.offered {
+		a.warn("no artifact offers anything in the channel %s; almanac show NAMESPACE/NAME lists its channels", c.Channel)
+	}
+}
+
+func behindCell(m aws.Machine) cell {
+	var answer cell
+	switch {
+	case m.Current == nil:
+		answer = cell{"-", plain}
+	case m.Behind:
+		answer = cell{"yes", yellow}
+	default:
+		answer = cell{"no", green}
+	}
+	if m.Revoked {
+		answer = cell{strings.TrimPrefix(answer.text+", revoked", "-, "), red}
+	}
+	return answer
+}
