@@ -139,17 +139,28 @@ func walk(node *kong.Node, words []string) (at *kong.Node, position int, pending
 			continue
 		}
 		child := slices.IndexFunc(node.Children, func(n *kong.Node) bool { return n.Name == word })
-		if child >= 0 {
+		switch {
+		case child >= 0:
 			node, position = node.Children[child], 0
-		} else {
+		case node.DefaultCmd != nil:
+			node, position = node.DefaultCmd, 1
+		default:
 			position++
 		}
 	}
 	return node, position, pending
 }
 
+// flagsOf are the flags of a command, or of the one that is meant where its name is left out.
+func flagsOf(node *kong.Node) [][]*kong.Flag {
+	if node.DefaultCmd != nil {
+		node = node.DefaultCmd
+	}
+	return node.AllFlags(true)
+}
+
 func findFlag(node *kong.Node, word string) *kong.Flag {
-	for _, group := range node.AllFlags(true) {
+	for _, group := range flagsOf(node) {
 		for _, flag := range group {
 			if word == "--"+flag.Name || flag.Short != 0 && word == "-"+string(flag.Short) || slices.Contains(flag.Aliases, strings.TrimPrefix(word, "--")) {
 				return flag
@@ -171,7 +182,7 @@ func commandCandidates(node *kong.Node, prefix string) []string {
 
 func flagCandidates(node *kong.Node, prefix string) []string {
 	var lines []string
-	for _, group := range node.AllFlags(true) {
+	for _, group := range flagsOf(node) {
 		for _, flag := range group {
 			if strings.HasPrefix("--"+flag.Name, prefix) {
 				help, _, _ := strings.Cut(flag.Help, "\n")

@@ -34,12 +34,15 @@ func TestBashCompletion(t *testing.T) {
 		want  string
 	}{
 		{"commands", []string{"almanac", "tok"}, "token"},
-		{"commands of a command", []string{"almanac", "channel", ""}, "set show"},
+		{"commands of a command", []string{"almanac", "channel", ""}, "set show delete"},
 		{"flags", []string{"almanac", "publish", "a/b", "--ty"}, "--type"},
 		{"values after a flag", []string{"almanac", "artifacts", "-o", "j"}, "json"},
 		{"values after an equals sign", []string{"almanac", "artifacts", "--output", "=", "j"}, "json"},
-		{"commands of AWS", []string{"almanac", "aws", ""}, "verify"},
+		{"commands of AWS", []string{"almanac", "aws", ""}, "verify adopt instances"},
 		{"flags for publish files", []string{"almanac", "publish", "--pen"}, "--pending"},
+		{"flags of a command whose name is left out", []string{"almanac", "terraform", "a/b", "--own"}, "--owner"},
+		{"values after a flag of it", []string{"almanac", "terraform", "--ref", "production", "--style", "t"}, "tfvars"},
+		{"flags of the command beside it", []string{"almanac", "terraform", "import", "--for"}, "--for-each --force"},
 		{"statuses", []string{"almanac", "versions", "a/b", "--status", "f"}, "failed"},
 		{"nothing where nothing is known", []string{"almanac", "show", "car"}, ""},
 	} {

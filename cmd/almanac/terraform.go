@@ -14,7 +14,13 @@ import (
 	"github.com/cargomedia/packer-plugin-almanac/terraform/emit"
 )
 
+// terraformCmd has a command that needs no name: it was there before the other one.
 type terraformCmd struct {
+	Write  terraformWriteCmd  `cmd:"" default:"withargs" help:"Write Terraform code that maps an artifact to its AMI ids. The word write can be left out."`
+	Import terraformImportCmd `cmd:"" help:"Write import blocks for EC2 instances that run what is recorded."`
+}
+
+type terraformWriteCmd struct {
 	Artifact    string   `arg:"" help:"NAMESPACE/NAME."`
 	Ref         string   `placeholder:"REF" help:"What the file follows: a channel, 3, 1.2.0, '~> 1.2' or latest. Required; the file pins the exact version that it is now."`
 	Type        string   `placeholder:"TYPE" help:"Type of the build, such as aws.ami."`
@@ -32,7 +38,7 @@ type terraformCmd struct {
 	pinned bool
 }
 
-func (c *terraformCmd) Help() string {
+func (c *terraformWriteCmd) Help() string {
 	return `The image of a region is then local.app.ami_ids["eu-west-1"]. With --check, what is not given is taken from the file.
 
 Examples:
@@ -41,7 +47,7 @@ Examples:
     almanac terraform cargomedia/app --ref production --out app.tf --check`
 }
 
-func (c *terraformCmd) Run(a *app) error {
+func (c *terraformWriteCmd) Run(a *app) error {
 	existing, err := c.arguments(a.json)
 	if err != nil {
 		return err
@@ -89,7 +95,7 @@ type written struct {
 
 // arguments checks the command line and, for --check, reads the file and takes from it what was
 // not given. asJSON is true if the output is to be JSON.
-func (c *terraformCmd) arguments(asJSON bool) (existing []byte, err error) {
+func (c *terraformWriteCmd) arguments(asJSON bool) (existing []byte, err error) {
 	var p problems
 	checkArtifact(&p, c.Artifact)
 	if c.Ref == "" {
@@ -118,12 +124,12 @@ func (c *terraformCmd) arguments(asJSON bool) (existing []byte, err error) {
 	if c.Out != "" && !c.Check {
 		p.check("--out", emit.CheckPath(c.Out, emit.Style(cmp.Or(c.Style, string(emit.DefaultStyle(typ))))))
 	}
-	return existing, p.err("terraform")
+	return existing, p.err("terraform write")
 }
 
 // gone is the error of a check that finds no such build as the file pins. If the ref stands for a
 // version all the same, it has moved on to one without that build, and the file is out of date.
-func (c *terraformCmd) gone(a *app, client *client.Client, err error) error {
+func (c *terraformWriteCmd) gone(a *app, client *client.Client, err error) error {
 	if _, other := client.Version(a.ctx, c.Artifact, c.Ref); other != nil {
 		return err
 	}
@@ -133,7 +139,7 @@ func (c *terraformCmd) gone(a *app, client *client.Client, err error) error {
 }
 
 // fill takes what the command line left open from a file that is to be checked.
-func (c *terraformCmd) fill(pin emit.Pin) {
+func (c *terraformWriteCmd) fill(pin emit.Pin) {
 	c.pinned = c.Type == "" && pin.Type != "" || c.Component == "" && pin.Component != "" || c.Arch == "" && pin.Architecture != ""
 	c.Type = cmp.Or(c.Type, string(pin.Type))
 	c.Component = cmp.Or(c.Component, pin.Component)
@@ -146,11 +152,11 @@ func (c *terraformCmd) fill(pin emit.Pin) {
 	}
 }
 
-func (c *terraformCmd) options() emit.Options {
+func (c *terraformWriteCmd) options() emit.Options {
 	return emit.Options{Ref: c.Ref, Style: emit.Style(c.Style), AWSProvider: c.AWSProvider, Ident: c.Name, Owners: c.Owner}
 }
 
-func (c *terraformCmd) check(a *app, existing []byte, r registry.Resolution, options emit.Options) error {
+func (c *terraformWriteCmd) check(a *app, existing []byte, r registry.Resolution, options emit.Options) error {
 	err := emit.Check(existing, r, options)
 	if registry.KindOf(err) == registry.Conflict {
 		return c.stale(err, r)
@@ -165,7 +171,7 @@ func (c *terraformCmd) check(a *app, existing []byte, r registry.Resolution, opt
 
 // stale is the error of a check that finds another file than it should. It completes what package emit
 // says about the way out: nobody should write a file anew for a version that is revoked.
-func (c *terraformCmd) stale(err error, r registry.Resolution) *cliError {
+func (c *terraformWriteCmd) stale(err error, r registry.Resolution) *cliError {
 	const advice = "; write it anew with: "
 	hint := "the same command without --check, and a review of what changes"
 	if e, ok := errors.AsType[*registry.Error](err); ok && strings.Contains(e.Msg, advice) {
@@ -181,7 +187,7 @@ func (c *terraformCmd) stale(err error, r registry.Resolution) *cliError {
 }
 
 // otherVersion is how a file gets away from a version that is revoked.
-func (c *terraformCmd) otherVersion(r registry.Resolution) string {
+func (c *terraformWriteCmd) otherVersion(r registry.Resolution) string {
 	ref, err := registry.ParseRef(c.Ref)
 	if err != nil || ref.Kind != registry.RefName || ref.Name == r.Fingerprint {
 		return "another --ref: this one stands for a version that is revoked"

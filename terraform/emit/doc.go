@@ -14,6 +14,9 @@
 //
 //	variable "app" { type = any }
 //
+// [Module] writes a version as a module for a module registry, and [Imports] writes import blocks for
+// machines that run what is recorded.
+//
 // What is written depends on the resolution and the options alone: no time of day, no order of maps.
 // Text of the registry gets into a file as a quoted string, as a JSON string, or as one escaped line
 // of a comment, and in no other way.

@@ -2,7 +2,9 @@ package emit
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -25,16 +27,12 @@ func File(r registry.Resolution, o Options) ([]byte, error) {
 		return nil, err
 	}
 	described := describe(r)
-	problems := append(unreal(r), described.check("local."+o.Ident)...)
+	problems := append(unreal(r.Artifact, r.Version, r.Type), described.check("local."+o.Ident)...)
 	if r.Type == registry.AmazonImage {
-		for region := range r.AMIs {
-			if !regionShape.MatchString(region) {
-				problems = append(problems, registry.FieldError{Field: fmt.Sprintf("ami_ids[%q]", region), Message: "is not an AWS region such as eu-west-1"})
-			}
-		}
+		problems = append(problems, badRegions(r.AMIs)...)
 	}
 	if len(problems) > 0 {
-		return nil, &registry.Error{Kind: registry.Invalid, Msg: fmt.Sprintf("%s %s cannot be written for Terraform", comment(string(r.Artifact)), comment(r.Version)), Fields: problems}
+		return nil, cannotWriteFor(r.Artifact, r.Version, problems)
 	}
 	if o.Style == StyleTfvars {
 		content, err := tfvars(r, o, described)
@@ -48,19 +46,33 @@ func File(r registry.Resolution, o Options) ([]byte, error) {
 
 // unreal finds what the domain would not have recorded: the answer is of a server that is no registry, or
 // means harm.
-func unreal(r registry.Resolution) []registry.FieldError {
-	_, nameErr := registry.ParseArtifactName(string(r.Artifact))
-	_, typeErr := registry.ParseType(string(r.Type))
+func unreal(artifact registry.ArtifactName, version string, typ registry.Type) []registry.FieldError {
+	_, nameErr := registry.ParseArtifactName(string(artifact))
+	_, typeErr := registry.ParseType(string(typ))
 	var problems []registry.FieldError
 	for _, part := range []struct {
 		field string
 		err   error
-	}{{"artifact", nameErr}, {"version", registry.CheckSemver(r.Version)}, {"type", typeErr}} {
+	}{{"artifact", nameErr}, {"version", registry.CheckSemver(version)}, {"type", typeErr}} {
 		if part.err != nil {
 			problems = append(problems, registry.FieldError{Field: part.field, Message: part.err.Error()})
 		}
 	}
 	return problems
+}
+
+func badRegions(amis map[string]string) []registry.FieldError {
+	var problems []registry.FieldError
+	for _, region := range slices.Sorted(maps.Keys(amis)) {
+		if !regionShape.MatchString(region) {
+			problems = append(problems, registry.FieldError{Field: fmt.Sprintf("ami_ids[%q]", region), Message: "is not an AWS region such as eu-west-1"})
+		}
+	}
+	return problems
+}
+
+func cannotWriteFor(artifact registry.ArtifactName, version string, problems []registry.FieldError) error {
+	return &registry.Error{Kind: registry.Invalid, Msg: fmt.Sprintf("%s %s cannot be written for Terraform", comment(string(artifact)), comment(version)), Fields: problems}
 }
 
 func hclFile(r registry.Resolution, o Options, described object) []byte {

@@ -1,20 +1,16 @@
 package emit_test
 
 import (
-	"flag"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 
+	"github.com/cargomedia/packer-plugin-almanac/internal/golden"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/terraform/emit"
 )
-
-var update = flag.Bool("update", false, "write the golden files anew")
 
 const address = "https://registry.example.com"
 
@@ -97,19 +93,7 @@ func TestGoldenFiles(t *testing.T) {
 	} {
 		t.Run(tc.file, func(t *testing.T) {
 			got := file(t, tc.r, tc.o)
-			golden := filepath.Join("testdata", "golden", tc.file)
-			if *update {
-				if err := os.WriteFile(golden, got, 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), string(got)); diff != "" {
-				t.Errorf("(-want +got; run with -update if it is meant):\n%s", diff)
-			}
+			golden.Equal(t, filepath.Join("testdata", "golden", tc.file), string(got))
 			if tc.o.Style != emit.StyleTfvars && string(hclwrite.Format(got)) != string(got) {
 				t.Error("formatting it again changes it")
 			}

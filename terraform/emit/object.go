@@ -16,7 +16,7 @@ import (
 )
 
 // object is a value of Terraform with its members in the order in which they are written. A member's
-// value is a string, an int64, an object or a []object.
+// value is nil, a string, an int64, an object or a []object.
 type object []member
 
 type member struct {
@@ -124,6 +124,8 @@ func (o object) tokens() hclwrite.Tokens {
 
 func valueTokens(value any) hclwrite.Tokens {
 	switch v := value.(type) {
+	case nil:
+		return hclwrite.TokensForValue(cty.NullVal(cty.DynamicPseudoType))
 	case string:
 		return stringTokens(v)
 	case int64:

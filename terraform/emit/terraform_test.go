@@ -3,8 +3,6 @@ package emit_test
 import (
 	"maps"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -16,13 +14,13 @@ import (
 )
 
 // workspace makes a module with a generated file and, for AWS provider 5, its aliases.
-func workspace(t *testing.T, r registry.Resolution, o emit.Options, name string) *tftest.Workspace {
+func workspace(t *testing.T, c tftest.Client, r registry.Resolution, o emit.Options, name string) *tftest.Workspace {
 	t.Helper()
 	aws := o.AWSProvider
 	if aws == 0 {
 		aws = 6
 	}
-	w := tftest.New(t, aws)
+	w := c.Workspace(t, aws)
 	w.Write(name, string(file(t, r, o)))
 	var providers strings.Builder
 	providers.WriteString("provider \"aws\" {\n  region = \"eu-central-1\"\n}\n")
@@ -62,7 +60,9 @@ func wantIn(t *testing.T, out string, texts ...string) {
 	}
 }
 
-func TestTerraformPlansDataBlocks(t *testing.T) {
+func TestTerraformPlansDataBlocks(t *testing.T) { tftest.Each(t, planDataBlocks) }
+
+func planDataBlocks(t *testing.T, c tftest.Client) {
 	for _, tc := range []struct {
 		name  string
 		o     emit.Options
@@ -74,7 +74,7 @@ func TestTerraformPlansDataBlocks(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := ami()
-			w := workspace(t, r, tc.o, "app.tf")
+			w := workspace(t, c, r, tc.o, "app.tf")
 			w.Write("outputs.tf", "output \"ami\" {\n  value = local.my_app.ami_ids[\"eu-west-1\"]\n}\noutput \"os\" {\n  value = local.my_app.metadata[\"os\"]\n}\n")
 			ready(t, w)
 
@@ -130,7 +130,7 @@ func TestTerraformPlansDataBlocks(t *testing.T) {
 	t.Run("a shared image that is deprecated is found and warned of", func(t *testing.T) {
 		r := ami()
 		r.Architecture = "" // nobody said it
-		w := workspace(t, r, emit.Options{Owners: []string{"210987654321"}}, "app.tf")
+		w := workspace(t, c, r, emit.Options{Owners: []string{"210987654321"}}, "app.tf")
 		ready(t, w)
 		images := tftest.Images{}
 		for region, id := range r.AMIs {
@@ -142,7 +142,9 @@ func TestTerraformPlansDataBlocks(t *testing.T) {
 }
 
 // The images of ec2sim are read by calls to it, as the quickstart's are.
-func TestTerraformReadsImagesOfTheSimulator(t *testing.T) {
+func TestTerraformReadsImagesOfTheSimulator(t *testing.T) { tftest.Each(t, readImagesOfTheSimulator) }
+
+func readImagesOfTheSimulator(t *testing.T, c tftest.Client) {
 	sim := ec2sim.New()
 	ts := httptest.NewServer(sim)
 	defer ts.Close()
@@ -150,7 +152,7 @@ func TestTerraformReadsImagesOfTheSimulator(t *testing.T) {
 	for region := range r.AMIs {
 		r.AMIs[region] = sim.BaseImage(region).ID
 	}
-	w := workspace(t, r, emit.Options{Owners: []string{ec2sim.BaseImageOwner}}, "app.tf")
+	w := workspace(t, c, r, emit.Options{Owners: []string{ec2sim.BaseImageOwner}}, "app.tf")
 	w.Setenv("STUB_AWS_IMAGES", "")
 	w.Setenv("AWS_ENDPOINT_URL", ts.URL)
 	ready(t, w)
@@ -170,11 +172,13 @@ func wantFailure(t *testing.T, w *tftest.Workspace, texts ...string) {
 	wantIn(t, out, texts...)
 }
 
-func TestTerraformWarnsOfARevokedVersion(t *testing.T) {
+func TestTerraformWarnsOfARevokedVersion(t *testing.T) { tftest.Each(t, warnOfARevokedVersion) }
+
+func warnOfARevokedVersion(t *testing.T, c tftest.Client) {
 	for _, style := range []emit.Style{emit.StyleData, emit.StyleLocals} {
 		t.Run(string(style), func(t *testing.T) {
 			r := hostile()
-			w := workspace(t, r, emit.Options{Style: style}, "app.tf")
+			w := workspace(t, c, r, emit.Options{Style: style}, "app.tf")
 			w.SetImages(there(r))
 			ready(t, w)
 			wantIn(t, w.MustRun("plan"), "Warning: Check block assertion failed", "cargomedia/0.for-ever 1.4.0 is revoked: CVE-2026-1 } locals {")
@@ -188,7 +192,9 @@ func TestTerraformWarnsOfARevokedVersion(t *testing.T) {
 	}
 }
 
-func TestTerraformReadsHostileMetadataBack(t *testing.T) {
+func TestTerraformReadsHostileMetadataBack(t *testing.T) { tftest.Each(t, readHostileMetadataBack) }
+
+func readHostileMetadataBack(t *testing.T, c tftest.Client) {
 	r := hostile()
 	for _, tc := range []struct {
 		style        emit.Style
@@ -199,7 +205,7 @@ func TestTerraformReadsHostileMetadataBack(t *testing.T) {
 		{emit.StyleTfvars, "app.auto.tfvars.json", "variable \"_0_for_ever\" {\n  type = any\n}\n", "var._0_for_ever"},
 	} {
 		t.Run(string(tc.style), func(t *testing.T) {
-			w := workspace(t, r, emit.Options{Style: tc.style}, tc.name)
+			w := workspace(t, c, r, emit.Options{Style: tc.style}, tc.name)
 			w.Write("main.tf", tc.module+"output \"metadata\" {\n  value = "+tc.value+".metadata\n}\n")
 			ready(t, w)
 			w.MustRun("apply", "-auto-approve")
@@ -216,7 +222,9 @@ func TestTerraformReadsHostileMetadataBack(t *testing.T) {
 	}
 }
 
-func TestTerraformPlansOtherTypes(t *testing.T) {
+func TestTerraformPlansOtherTypes(t *testing.T) { tftest.Each(t, planOtherTypes) }
+
+func planOtherTypes(t *testing.T, c tftest.Client) {
 	for _, tc := range []struct {
 		r          registry.Resolution
 		expr, want string
@@ -225,10 +233,7 @@ func TestTerraformPlansOtherTypes(t *testing.T) {
 		{google(), `local.my_app.images[1].id`, "projects/p/global/images/app-4"},
 	} {
 		t.Run(string(tc.r.Type), func(t *testing.T) {
-			w := tftest.New(t, 6)
-			if err := os.Remove(filepath.Join(w.Dir, "versions.tf")); err != nil { // no provider at all
-				t.Fatal(err)
-			}
+			w := c.Workspace(t, tftest.NoAWS)
 			w.Write("app.tf", string(file(t, tc.r, emit.Options{})))
 			w.Write("outputs.tf", "output \"value\" {\n  value = "+tc.expr+"\n}\n")
 			ready(t, w)

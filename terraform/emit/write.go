@@ -33,6 +33,14 @@ func CheckPath(path string, style Style) error {
 	return nil
 }
 
+// CheckNewPath is [CheckPath] for what [Imports] made.
+func CheckNewPath(path string) error {
+	if CheckPath(path, StyleLocals) != nil {
+		return registry.Errorf(registry.Invalid, "%q cannot hold import blocks, which are HCL; name a file such as import.tf", path)
+	}
+	return nil
+}
+
 // Write puts what [File] made into a file, whole or not at all: it is written beside it, synced, and
 // renamed. An existing file keeps its mode; a symbolic link stays one, and its target is replaced. A
 // file that has this content already is not touched.
@@ -48,6 +56,30 @@ func Write(path string, content []byte, force bool) error {
 	if err := CheckPath(path, pin.Style); err != nil {
 		return err
 	}
+	return write(path, content, func(existing []byte) error {
+		if force {
+			return nil
+		}
+		return mayReplace(path, existing, pin)
+	})
+}
+
+// WriteNew is [Write] for what [Imports] made, which people may change afterwards: whatever else is in the file is a
+// Conflict, unless force.
+func WriteNew(path string, content []byte, force bool) error {
+	if err := CheckNewPath(path); err != nil {
+		return err
+	}
+	return write(path, content, func([]byte) error {
+		if force {
+			return nil
+		}
+		return registry.Errorf(registry.Conflict, "%s is there already; choose another path, or force it", path)
+	})
+}
+
+// write puts content into a file, if what is there may be replaced.
+func write(path string, content []byte, mayReplace func(existing []byte) error) error {
 	if err := checkDirectory(filepath.Dir(path)); err != nil {
 		return err
 	}
@@ -59,7 +91,7 @@ func Write(path string, content []byte, force bool) error {
 		if bytes.Equal(existing, content) {
 			return nil
 		}
-		if err := mayReplace(path, existing, pin); err != nil && !force {
+		if err := mayReplace(existing); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,162 @@
+# Import blocks for 5 EC2 instances, written by almanac. Once they are applied, they can be deleted; the resources stay.
+#
+# Needs Terraform >= 1.7 and hashicorp/aws 5, with these aliases in the module's own configuration:
+#
+# provider "aws" {
+#   alias  = "eu_west_1"
+#   region = "eu-west-1"
+# }
+#
+# provider "aws" {
+#   alias  = "us_east_1"
+#   region = "us-east-1"
+# }
+#
+# Next, terraform plan. Where it would change a machine, add what the machine has to the resource, until there is
+# nothing to add, to change and to destroy. A new AMI changes nothing: it is for machines that are made anew.
+
+locals {
+  cargomedia_app_eu_west_1_instances = {
+    # launched from cargomedia/app 1.2.0 (eu-west-1), revoked as of 2026-04-02; production is 1.4.0
+    "1 batch $${x}" = {
+      "id"            = "i-0a03"
+      "ami"           = "ami-0e2"
+      "instance_type" = "t3.large"
+      "tags" = {
+        "Name" = "1 batch $${x}"
+        "role" = "web"
+      }
+    }
+    # launched from cargomedia/app 1.3.0 (eu-west-1); production is 1.4.0
+    "web" = {
+      "id"            = "i-0a02"
+      "ami"           = "ami-0e3"
+      "instance_type" = "t3.micro"
+      "tags" = {
+        "Name" = "web"
+        "role" = "web"
+      }
+    }
+  }
+}
+
+import {
+  for_each = local.cargomedia_app_eu_west_1_instances
+  to       = aws_instance.cargomedia_app_eu_west_1[each.key]
+  id       = each.value.id
+  provider = aws.eu_west_1
+}
+
+resource "aws_instance" "cargomedia_app_eu_west_1" {
+  for_each = local.cargomedia_app_eu_west_1_instances
+  provider = aws.eu_west_1
+
+  ami           = each.value.ami
+  instance_type = each.value.instance_type
+  tags          = each.value.tags
+
+  lifecycle {
+    ignore_changes = [ami]
+  }
+}
+
+locals {
+  app_us_east_1_instances = {
+    # launched from cargomedia/app 1.4.0 (us-east-1); production is 1.4.0
+    "web" = {
+      "id"            = "i-0a01"
+      "ami"           = "ami-0u4"
+      "instance_type" = "t3.micro"
+      "tags" = {
+        "Name" = "web"
+        "role" = "web"
+      }
+    }
+  }
+}
+
+import {
+  for_each = local.app_us_east_1_instances
+  to       = aws_instance.app_us_east_1[each.key]
+  id       = each.value.id
+  provider = aws.us_east_1
+}
+
+resource "aws_instance" "app_us_east_1" {
+  for_each = local.app_us_east_1_instances
+  provider = aws.us_east_1
+
+  ami           = each.value.ami
+  instance_type = each.value.instance_type
+  tags          = each.value.tags
+
+  lifecycle {
+    ignore_changes = [ami]
+  }
+}
+
+locals {
+  other_app_eu_west_1_instances = {
+    # launched from other/app 1.1.0 (eu-west-1); no version is production
+    "i-0a04" = {
+      "id"            = "i-0a04"
+      "ami"           = "ami-0d1"
+      "instance_type" = "m6g.large"
+      "tags"          = null
+    }
+  }
+}
+
+import {
+  for_each = local.other_app_eu_west_1_instances
+  to       = aws_instance.other_app_eu_west_1[each.key]
+  id       = each.value.id
+  provider = aws.eu_west_1
+}
+
+resource "aws_instance" "other_app_eu_west_1" {
+  for_each = local.other_app_eu_west_1_instances
+  provider = aws.eu_west_1
+
+  ami           = each.value.ami
+  instance_type = each.value.instance_type
+  tags          = each.value.tags
+
+  lifecycle {
+    ignore_changes = [ami]
+  }
+}
+
+locals {
+  ami_0f0_eu_west_1_instances = {
+    # launched from ami-0f0 (eu-west-1), which the registry does not know
+    "stray" = {
+      "id"            = "i-0a05"
+      "ami"           = "ami-0f0"
+      "instance_type" = "t3.micro"
+      "tags" = {
+        "Name" = "stray"
+      }
+    }
+  }
+}
+
+import {
+  for_each = local.ami_0f0_eu_west_1_instances
+  to       = aws_instance.ami_0f0_eu_west_1[each.key]
+  id       = each.value.id
+  provider = aws.eu_west_1
+}
+
+resource "aws_instance" "ami_0f0_eu_west_1" {
+  for_each = local.ami_0f0_eu_west_1_instances
+  provider = aws.eu_west_1
+
+  ami           = each.value.ami
+  instance_type = each.value.instance_type
+  tags          = each.value.tags
+
+  lifecycle {
+    ignore_changes = [ami]
+  }
+}

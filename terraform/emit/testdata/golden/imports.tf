@@ -1,0 +1,32 @@
+# Import blocks for 4 EC2 instances, written by almanac. Once they are applied, this file can be deleted.
+#
+# Needs Terraform >= 1.5, and eu-west-1 as the region of the provider.
+# Next, let Terraform write the code of the resources, and read it before it is applied:
+#
+#   terraform plan -generate-config-out=generated.tf
+#
+# A new AMI replaces an aws_instance; one that must stay gets lifecycle { ignore_changes = [ami] } there.
+
+# launched from other/app 1.1.0 (eu-west-1); no version is production
+import {
+  to = aws_instance.i_0a04
+  id = "i-0a04"
+}
+
+# launched from cargomedia/app 1.2.0 (eu-west-1), revoked as of 2026-04-02; production is 1.4.0
+import {
+  to = aws_instance._1_batch___x_
+  id = "i-0a03"
+}
+
+# launched from ami-0f0 (eu-west-1), which the registry does not know
+import {
+  to = aws_instance.stray
+  id = "i-0a05"
+}
+
+# launched from cargomedia/app 1.3.0 (eu-west-1); production is 1.4.0
+import {
+  to = aws_instance.web
+  id = "i-0a02"
+}

@@ -1,0 +1,38 @@
+# Import blocks for 5 EC2 instances, written by almanac. Once they are applied, this file can be deleted.
+#
+# Needs Terraform >= 1.5 and hashicorp/aws >= 6.0, which reads the region from the id.
+# Next, let Terraform write the code of the resources, and read it before it is applied:
+#
+#   terraform plan -generate-config-out=generated.tf
+#
+# A new AMI replaces an aws_instance; one that must stay gets lifecycle { ignore_changes = [ami] } there.
+
+# launched from other/app 1.1.0 (eu-west-1); no version is production
+import {
+  to = aws_instance.i_0a04
+  id = "i-0a04@eu-west-1"
+}
+
+# launched from cargomedia/app 1.2.0 (eu-west-1), revoked as of 2026-04-02; production is 1.4.0
+import {
+  to = aws_instance._1_batch___x_
+  id = "i-0a03@eu-west-1"
+}
+
+# launched from ami-0f0 (eu-west-1), which the registry does not know
+import {
+  to = aws_instance.stray
+  id = "i-0a05@eu-west-1"
+}
+
+# launched from cargomedia/app 1.3.0 (eu-west-1); production is 1.4.0
+import {
+  to = aws_instance.web_i_0a02
+  id = "i-0a02@eu-west-1"
+}
+
+# launched from cargomedia/app 1.4.0 (us-east-1); production is 1.4.0
+import {
+  to = aws_instance.web_i_0a01
+  id = "i-0a01@us-east-1"
+}
