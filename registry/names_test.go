@@ -49,6 +49,7 @@ func TestParseType(t *testing.T) {
 	for in, want := range map[string]Type{
 		"aws.ami": AmazonImage, "amazon.ami": AmazonImage, "amazon.image": AmazonImage, "application.archive": Archive,
 		"archive": Archive, "vagrant.box": VagrantBox, "googlecompute.image": "googlecompute.image", "amazon.volume": AmazonVolume,
+		"terraform.provider": TerraformProvider,
 	} {
 		if got, err := ParseType(in); err != nil || got != want {
 			t.Errorf("%q: got %q, %v; want %q", in, got, err, want)

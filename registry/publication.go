@@ -25,6 +25,7 @@ const (
 var (
 	providerName     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 	architectureName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$`)
+	platformName     = regexp.MustCompile(`^[a-z0-9]{1,32}_[a-z0-9]{1,32}$`)
 	awsRegion        = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
 	amiID            = regexp.MustCompile(`^ami-[0-9A-Za-z]{1,32}$`)
 )
@@ -91,9 +92,14 @@ func normalizeBuild(p *problems, b Build) Build {
 
 // checkContent makes sure that a build of a type has what makes it one.
 func checkContent(p *problems, b Build) {
+	if b.Type == TerraformProvider && !platformName.MatchString(b.Component) {
+		p.add("build.component", "a terraform.provider is for one platform, which its component names: OS_ARCH, such as linux_amd64; %q is none", clip(b.Component))
+	}
 	switch {
 	case b.Type == VagrantBox && len(b.Files)+len(b.Images) != 1:
 		p.add("build.files", "a vagrant.box has exactly one file, the box, or one image, which says where it is; there are %d and %d", len(b.Files), len(b.Images))
+	case b.Type == TerraformProvider && (len(b.Files) != 1 || len(b.Images) > 0):
+		p.add("build.files", "a terraform.provider has exactly one file, the zip for its platform; there are %d files and %d images", len(b.Files), len(b.Images))
 	case b.Type == Archive && len(b.Files) == 0:
 		p.add("build.files", "an archive needs at least one file")
 	case len(b.Images) == 0 && len(b.Files) == 0:

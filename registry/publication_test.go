@@ -100,10 +100,15 @@ func TestContentOfTypes(t *testing.T) {
 		{"two volumes in a region", Build{Type: AmazonVolume, Images: []Image{
 			{Provider: "aws", Region: "eu-west-1", ID: "vol-1"}, {Provider: "aws", Region: "eu-west-1", ID: "snap-1"}}}, ""},
 		{"one image twice", Build{Type: "gce.image", Images: []Image{image, image}}, "build.images[1]"},
+		{"a provider of Terraform", Build{Component: "linux_amd64", Type: TerraformProvider, Files: []File{box}}, ""},
+		{"a provider of Terraform for no platform", Build{Type: TerraformProvider, Files: []File{box}}, "build.component"},
+		{"a provider of Terraform without file", Build{Component: "linux_amd64", Type: TerraformProvider, Images: []Image{image}}, "build.files"},
 		{"a build of no type", Build{Type: "ami", Images: []Image{image}}, "build.type"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			c.build.Component = "x.y"
+			if c.build.Component == "" {
+				c.build.Component = "x.y"
+			}
 			_, err := normalizePublication(Publication{Fingerprint: "f", Build: c.build})
 			if c.field == "" {
 				if err != nil {

@@ -2,7 +2,7 @@ package registry
 
 import "regexp"
 
-// Type says what a build is. Canonical types are "vagrant.box", "archive", "amazon.volume" and
+// Type says what a build is. Canonical types are "vagrant.box", "archive", "amazon.volume", "terraform.provider" and
 // "PROVIDER.image", such as "amazon.image". Make one with [ParseType].
 type Type string
 
@@ -18,6 +18,9 @@ const amazonProvider = "aws"
 
 // AmazonVolume is what amazon-ebsvolume makes: volumes and snapshots, not images.
 const AmazonVolume Type = "amazon.volume"
+
+// TerraformProvider is a provider of Terraform for one platform, which its component names: OS_ARCH, such as linux_amd64.
+const TerraformProvider Type = "terraform.provider"
 
 // typeAliases are names that were in use for a type at some time, and stay valid for ever.
 var typeAliases = map[string]Type{
@@ -35,8 +38,8 @@ func ParseType(s string) (Type, error) {
 		return t, nil
 	}
 	switch t := Type(s); {
-	case t == VagrantBox, t == Archive, t == AmazonVolume, imageType.MatchString(s):
+	case t == VagrantBox, t == Archive, t == AmazonVolume, t == TerraformProvider, imageType.MatchString(s):
 		return t, nil
 	}
-	return "", Errorf(Invalid, "type %q is unknown; use amazon.image (or its alias aws.ami), vagrant.box, archive, amazon.volume, or PROVIDER.image such as googlecompute.image, azure.image, docker.image, qemu.image, custom.image", clip(s))
+	return "", Errorf(Invalid, "type %q is unknown; use amazon.image (or its alias aws.ami), vagrant.box, archive, amazon.volume, terraform.provider, or PROVIDER.image such as googlecompute.image, azure.image, docker.image, qemu.image, custom.image", clip(s))
 }

@@ -12,6 +12,8 @@ var (
 	VersionPrerelease = "dev"
 	// Commit is the commit that was built; empty if nobody said it.
 	Commit = ""
+	// CommitTime is when that was committed, in seconds from 1970; empty if nobody said it.
+	CommitTime = ""
 )
 
 // String returns the whole version, such as 1.2.0 or 0.1.0-dev.

@@ -30,6 +30,8 @@ type serveCmd struct {
 	LogFormat   string        `enum:"auto,text,json" default:"auto" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal."`
 	LogLevel    string        `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
 	Grace       time.Duration `default:"30s" placeholder:"TIME" help:"How long a shutdown waits for what runs. Default: 30s."`
+	Providers   string        `placeholder:"DIR" complete:"dir" help:"Where zips of the Terraform provider are, for Terraform to install it from the registry. Default: providers, beside the program, if it is there."`
+	NoProvider  bool          `help:"Do not record the Terraform provider in the registry."`
 	AddrFile    string        `placeholder:"FILE" complete:"file" help:"Write the registry's URL to this file when it listens; for --listen 127.0.0.1:0."`
 }
 
@@ -121,6 +123,14 @@ func (c *serveCmd) check() (*certificates, error) {
 			p.add("--addr-file", "%s is not a directory", filepath.Dir(c.AddrFile))
 		}
 	}
+	if stat, err := os.Stat(c.Providers); c.Providers != "" && err != nil {
+		p.check("--providers", err)
+	} else if err == nil && !stat.IsDir() {
+		p.add("--providers", "%s is not a directory", c.Providers)
+	}
+	if c.Providers != "" && c.NoProvider {
+		p.add("--providers, --no-provider", "one contradicts the other; give one of them")
+	}
 	if c.Grace <= 0 {
 		p.add("--grace", "must be more than 0, such as 30s")
 	}
@@ -164,8 +174,22 @@ func (c *serveCmd) serve(ctx, again context.Context, log *slog.Logger, service *
 	background, stop := context.WithCancel(ctx)
 	defer stop()
 	go sweep(background, log, service)
+	recorded := make(chan struct{})
+	go func() {
+		defer close(recorded)
+		if !c.NoProvider {
+			c.recordProvider(background, log, service)
+		}
+	}()
 	s := server.New(service, server.Options{Version: version.String(), Logger: log, URL: c.URL, BehindProxy: c.BehindProxy})
-	if err := s.Serve(ctx, listener, server.ServeOptions{Grace: c.Grace, Kill: again}); err != nil {
+	err := s.Serve(ctx, listener, server.ServeOptions{Grace: c.Grace, Kill: again})
+	stop()
+	// What it has begun is given up in order, unless there is no time.
+	select {
+	case <-recorded:
+	case <-again.Done():
+	}
+	if err != nil {
 		return err
 	}
 	log.Info("stopped")

@@ -44,12 +44,18 @@ var rules = []rule{
 	},
 	{
 		name: "the server mounts its own sub-packages over the domain",
-		of:   []string{"registry/server/..."}, own: []string{"registry", "registry/problem", "registry/box", "registry/server/..."},
+		of:   []string{"registry/server/..."}, own: []string{"registry", "registry/problem", "registry/box", "registry/server/...", "terraform/emit"},
 	},
 	{
 		name: "a foreign protocol knows the domain, and of the server no more than what they agree on",
 		of:   []string{"registry/server/foreign", "registry/server/vagrant"},
 		own:  []string{"registry", "registry/problem", "registry/box", "registry/server/foreign"}, foreign: []string{},
+	},
+	{
+		name:    "what Terraform reads is written by the HCL writer, and signed",
+		of:      []string{"registry/server/terraform"},
+		own:     []string{"registry", "registry/problem", "registry/server/foreign", "terraform/emit"},
+		foreign: []string{"github.com/google/uuid", "github.com/ProtonMail/go-crypto/openpgp"},
 	},
 	{
 		name: "readers of formats stand alone",
@@ -84,6 +90,14 @@ var rules = []rule{
 		of:   []string{"terraform/emit"}, own: []string{"registry"},
 	},
 	{
+		name: "the Terraform provider reaches the registry through the client",
+		of:   []string{"terraform/provider"}, own: []string{"registry", "registry/client"}, foreign: pluginFramework,
+	},
+	{
+		name: "the provider's main serves it and no more",
+		of:   []string{"cmd/terraform-provider-almanac"}, own: []string{"terraform/provider", "version"}, foreign: pluginFramework,
+	},
+	{
 		name: "what talks to AWS knows the domain and AWS's own libraries",
 		of:   []string{"aws"}, own: []string{"registry", "registry/client"}, foreign: []string{"github.com/aws"},
 	},
@@ -104,6 +118,14 @@ var rules = []rule{
 		of:   []string{""}, own: []string{"post-processor/...", "version"},
 	},
 }
+
+// pluginFramework is the Terraform plugin framework, with its validators.
+var pluginFramework = []string{
+	"github.com/hashicorp/terraform-plugin-framework", "github.com/hashicorp/terraform-plugin-framework-validators",
+}
+
+// frameworkUsers are the packages that may import the plugin framework.
+var frameworkUsers = []string{"terraform/provider", "cmd/terraform-provider-almanac"}
 
 // sdkUsers are the packages that may import the Packer SDK.
 var sdkUsers = []string{"", "version", "post-processor/...", "datasource/..."}
@@ -143,18 +165,27 @@ func TestImports(t *testing.T) {
 		})
 	}
 	t.Run("the Packer SDK is in the plugin alone", func(t *testing.T) {
-		for _, p := range packages {
-			path, ours := below(p)
-			if !ours || within(path, sdkUsers) {
-				continue
-			}
-			for _, imported := range p.Imports {
-				if strings.HasPrefix(imported, "github.com/hashicorp/packer-plugin-sdk/") {
-					t.Errorf("%s imports %s", p.ImportPath, imported)
-				}
+		checkUsers(t, packages, "github.com/hashicorp/packer-plugin-sdk/", sdkUsers)
+	})
+	t.Run("the Terraform plugin framework is in the provider alone", func(t *testing.T) {
+		checkUsers(t, packages, pluginFramework[0], frameworkUsers)
+	})
+}
+
+// checkUsers lets nobody but the users import what begins with a prefix.
+func checkUsers(t *testing.T, packages []listed, prefix string, users []string) {
+	t.Helper()
+	for _, p := range packages {
+		path, ours := below(p)
+		if !ours || within(path, users) {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if strings.HasPrefix(imported, prefix) {
+				t.Errorf("%s imports %s", p.ImportPath, imported)
 			}
 		}
-	})
+	}
 }
 
 func allowed(imported string, r rule) bool {

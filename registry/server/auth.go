@@ -49,6 +49,24 @@ func anyToken(r *http.Request) (string, error) {
 	return r.URL.Query().Get("access_token"), nil
 }
 
+// basicOrBearer reads the secret out of the Authorization header, where it is the password of Basic (RFC 7617) or a
+// Bearer token. No header is "" without an error.
+func basicOrBearer(r *http.Request) (string, error) {
+	values := r.Header["Authorization"]
+	if len(values) == 1 {
+		if scheme, _, _ := strings.Cut(values[0], " "); strings.EqualFold(scheme, "Bearer") {
+			return parseBearer(values[0])
+		}
+		if _, secret, ok := r.BasicAuth(); ok && secret != "" {
+			return secret, nil
+		}
+	}
+	if len(values) > 0 {
+		return "", registry.Errorf(registry.Unauthorized, "the Authorization header must be there once, as Basic with the token as the password, or as: Bearer TOKEN")
+	}
+	return "", nil
+}
+
 // authenticate returns the request with its caller in the context. A token that is not valid is
 // refused also where none is needed: its owner would otherwise take it for a good one.
 func (s *Server) authenticate(x *exchange, r *http.Request, find func(*http.Request) (string, error)) (*http.Request, error) {

@@ -32,6 +32,7 @@ type exchange struct {
 	token  string // name of the caller's token
 	quiet  bool   // log at debug level only
 	query  url.Values
+	basic  bool // a token is asked for as a password
 	// protocol is whose form errors have; nil is the native API.
 	protocol *foreign.Protocol
 

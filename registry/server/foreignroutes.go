@@ -14,13 +14,19 @@ import (
 func (s *Server) mountForeign(p foreign.Protocol) {
 	s.secretPaths = append(s.secretPaths, p.SecretPaths...)
 	for _, f := range p.Routes {
-		rt := &route{server: s, path: f.Path, open: f.Open, private: f.Private, protocol: &p, handler: func(x *exchange, r *http.Request) error {
+		rt := &route{server: s, path: f.Path, open: f.Open, private: f.Private, token: anyToken, protocol: &p, handler: func(x *exchange, r *http.Request) error {
 			err := f.Handle(x, r)
 			if errors.Is(err, foreign.ErrNoRoute) {
 				x.protocol, err = nil, errNoRoute()
 			}
 			return err
 		}}
+		if f.Basic {
+			rt.token, rt.basic = basicOrBearer, true
+		}
+		if f.Query != nil {
+			rt.knows(f.Query)
+		}
 		mux := s.mux
 		if strings.HasPrefix(f.Path, "/{") {
 			mux = s.named

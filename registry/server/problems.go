@@ -52,7 +52,9 @@ func (x *exchange) problem(r *http.Request, err error) problem.Problem {
 	switch p.Kind {
 	case registry.Unauthorized:
 		challenge := `Bearer realm="almanac"`
-		if len(r.Header["Authorization"]) > 0 {
+		if x.basic {
+			challenge = `Basic realm="almanac", charset="UTF-8"`
+		} else if len(r.Header["Authorization"]) > 0 {
 			challenge += `, error="invalid_token"`
 		}
 		h["Www-Authenticate"] = []string{challenge}

@@ -29,15 +29,20 @@ type route struct {
 	// private routes are of no use without a token. Nothing else of a request without one is looked
 	// at, its body least of all.
 	private bool
+	// token finds the caller's secret in a request; nil is bearer.
+	token func(*http.Request) (string, error)
+	// basic routes ask for a password where a token is needed.
+	basic bool
 	// held answers go out when they are whole, with an ETag.
 	held bool
 	// body says what is done about the request's body before the handler runs.
 	body    func(*exchange, *http.Request) error
+	strict  bool     // other query parameters are refused
 	params  []string // query parameters
 	known   string   // which these are, for people
 	prefix  string   // of the query parameters whose names are open, such as "metadata."
 	handler handler
-	// protocol is nil for the native API. Others have tokens in more places, and query parameters that are not looked at.
+	// protocol is nil for the native API.
 	protocol *foreign.Protocol
 }
 
@@ -46,23 +51,32 @@ func (s *Server) mount(op *huma.Operation, rt *route) {
 	needs := op.Metadata["needs"]
 	rt.private = needs != needNothing && needs != needRead
 	s.operations = append(s.operations, op)
+	var query []string
 	for _, p := range op.Parameters {
-		if p.In != "query" {
-			continue
+		if p.In == "query" {
+			query = append(query, p.Name)
 		}
-		if prefix, ok := strings.CutSuffix(p.Name, ".KEY"); ok {
+	}
+	rt.knows(query)
+	s.mux.HandleFunc(op.Method+" "+op.Path, rt.serve)
+}
+
+// knows says which query parameters the route has. All others are refused.
+func (rt *route) knows(params []string) {
+	rt.strict = true
+	for _, name := range params {
+		if prefix, ok := strings.CutSuffix(name, ".KEY"); ok {
 			rt.prefix = prefix + "."
 		} else {
-			rt.params = append(rt.params, p.Name)
+			rt.params = append(rt.params, name)
 		}
 	}
 	rt.known = rt.knownParams()
-	s.mux.HandleFunc(op.Method+" "+op.Path, rt.serve)
 }
 
 func (rt *route) serve(w http.ResponseWriter, r *http.Request) {
 	x := w.(*exchange)
-	x.route, x.quiet, x.protocol = rt.path, rt.open && rt.protocol == nil, rt.protocol
+	x.route, x.quiet, x.protocol, x.basic = rt.path, rt.open && rt.protocol == nil, rt.protocol, rt.basic
 	r, err := rt.admit(x, r)
 	if err == nil {
 		if rt.held {
@@ -81,8 +95,8 @@ func (rt *route) serve(w http.ResponseWriter, r *http.Request) {
 func (rt *route) admit(x *exchange, r *http.Request) (*http.Request, error) {
 	if !rt.open {
 		find := bearer
-		if rt.protocol != nil {
-			find = anyToken
+		if rt.token != nil {
+			find = rt.token
 		}
 		var err error
 		if r, err = rt.server.authenticate(x, r, find); err != nil {
@@ -92,7 +106,7 @@ func (rt *route) admit(x *exchange, r *http.Request) (*http.Request, error) {
 	if rt.private && registry.PrincipalFrom(r.Context()).Anonymous() {
 		return r, registry.NoToken()
 	}
-	if r.URL.RawQuery != "" && !rt.open && rt.protocol == nil {
+	if r.URL.RawQuery != "" && !rt.open && rt.strict {
 		var err error
 		if x.query, err = rt.checkQuery(r.URL.RawQuery); err != nil {
 			return r, err

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
+	"github.com/cargomedia/packer-plugin-almanac/registry/server/terraform"
 	"github.com/cargomedia/packer-plugin-almanac/registry/server/vagrant"
 )
 
@@ -81,6 +82,7 @@ func New(svc *registry.Service, opts Options) *Server {
 	s.opts.URL = strings.TrimSuffix(s.opts.URL, "/")
 	s.routes()
 	s.mountForeign(vagrant.New(svc, s))
+	s.mountForeign(terraform.New(svc, s))
 	s.mux.HandleFunc("/", s.noRoute)
 	finishOpenAPI(s.api.OpenAPI(), s.operations)
 	s.openAPI = renderOpenAPI(s.api.OpenAPI())

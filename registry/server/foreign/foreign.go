@@ -23,7 +23,7 @@ type Protocol struct {
 
 // Route is one method and path. A request's token is found in the Authorization header (Bearer), in X-Atlas-Token or
 // in the query parameter access_token, and its bearer in the request's context. Query parameters that nobody knows
-// are no mistake.
+// are no mistake, unless the route says which it has.
 type Route struct {
 	Method string
 	// Path is a pattern of [http.ServeMux]. GET answers HEAD, too.
@@ -32,6 +32,12 @@ type Route struct {
 	Open bool
 	// Private routes are of no use without a token. Nothing else of a request without one is looked at.
 	Private bool
+	// Basic routes are for clients that can send a token only as the password of Basic, with any user. A Bearer token is as
+	// good. They look for tokens nowhere else, and a request that needs one is asked for Basic.
+	Basic bool
+	// Query names the query parameters. If it is not nil, others are refused with 400, and so is one that is empty or there
+	// twice. A name that ends in ".KEY" stands for all that begin with what is before KEY.
+	Query []string
 	// Handle answers a request. It may return an error as long as it has written nothing.
 	Handle func(w http.ResponseWriter, r *http.Request) error
 }

@@ -1,0 +1,231 @@
+package terraform
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/cargomedia/packer-plugin-almanac/registry"
+)
+
+// The paths of bytes that go with a provider. Each is followed by a secret: Terraform sends no token there.
+const (
+	zipsPath = "/tf/providers/files/"
+	sumsPath = "/tf/providers/sums/"
+)
+
+// purposeSums is the purpose of the sealed texts of checksums.
+const purposeSums = "terraform provider checksums"
+
+// MetadataProtocols is the metadata key of a terraform.provider under which are the versions of Terraform's plugin
+// protocol that it speaks, with commas or spaces between them. Without it that is [DefaultProtocols].
+const (
+	MetadataProtocols = "protocols"
+	DefaultProtocols  = "6.0"
+)
+
+// platform is a build of a provider as Terraform sees it.
+type platform struct {
+	os, arch  string
+	filename  string
+	protocols []string
+	file      registry.File
+}
+
+// platformsOf returns the platforms of a version, sorted.
+func platformsOf(v registry.Version) []platform {
+	var list []platform
+	for _, b := range v.Builds { // sorted by component
+		os, arch, ok := strings.Cut(b.Component, "_")
+		if b.Type != registry.TerraformProvider || !ok || len(b.Files) != 1 {
+			continue
+		}
+		protocols := registry.FullMetadata(v.Metadata, b)[MetadataProtocols]
+		if protocols == "" {
+			protocols = DefaultProtocols
+		}
+		list = append(list, platform{
+			os: os, arch: arch, filename: providerFile(v, b.Component+".zip"), file: b.Files[0],
+			protocols: strings.FieldsFunc(protocols, func(c rune) bool { return c == ',' || unicode.IsSpace(c) }),
+		})
+	}
+	return list
+}
+
+// providerFile is how a file of a version has to be called, whatever its name was when it was recorded.
+func providerFile(v registry.Version, end string) string {
+	return "terraform-provider-" + v.Artifact.Name() + "_" + v.Version + "_" + end
+}
+
+type platformJSON struct {
+	OS   string `json:"os"`
+	Arch string `json:"arch"`
+}
+
+type providerVersionJSON struct {
+	Version   string         `json:"version"`
+	Protocols []string       `json:"protocols"`
+	Platforms []platformJSON `json:"platforms"`
+}
+
+// providerVersions lists the versions that are offered, with their platforms.
+func (d *door) providerVersions(w http.ResponseWriter, r *http.Request) error {
+	list := []providerVersionJSON{}
+	err := d.eachOffered(r.Context(), artifact(r), registry.TerraformProvider, func(v registry.Version) error {
+		// Lists of versions leave out what is needed here, and there are few versions of a provider.
+		whole, err := d.svc.Version(r.Context(), artifact(r), v.Version)
+		if registry.KindOf(err) == registry.NotFound {
+			return nil // it was deleted meanwhile
+		}
+		if platforms := platformsOf(whole); len(platforms) > 0 {
+			list = append(list, describeProvider(whole, platforms))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return d.host.SendJSON(w, r, http.StatusOK, struct {
+		Versions []providerVersionJSON `json:"versions"`
+	}{list})
+}
+
+func describeProvider(v registry.Version, platforms []platform) providerVersionJSON {
+	p := providerVersionJSON{Version: v.Version}
+	protocols := map[string]bool{}
+	for _, platform := range platforms {
+		p.Platforms = append(p.Platforms, platformJSON{platform.os, platform.arch})
+		for _, protocol := range platform.protocols {
+			protocols[protocol] = true
+		}
+	}
+	p.Protocols = slices.Sorted(maps.Keys(protocols))
+	return p
+}
+
+type packageJSON struct {
+	Protocols    []string        `json:"protocols"`
+	OS           string          `json:"os"`
+	Arch         string          `json:"arch"`
+	Filename     string          `json:"filename"`
+	DownloadURL  string          `json:"download_url"`
+	ShasumsURL   string          `json:"shasums_url"`
+	SignatureURL string          `json:"shasums_signature_url"`
+	Shasum       registry.Digest `json:"shasum"`
+	SigningKeys  signingKeysJSON `json:"signing_keys"`
+}
+
+type signingKeysJSON struct {
+	GPG []gpgKeyJSON `json:"gpg_public_keys"`
+}
+
+type gpgKeyJSON struct {
+	KeyID string `json:"key_id"`
+	Armor string `json:"ascii_armor"`
+}
+
+// providerDownload says where the provider for a platform is. It finds revoked versions, too: what a lock file names goes on.
+func (d *door) providerDownload(w http.ResponseWriter, r *http.Request) error {
+	v, err := d.exactVersion(r)
+	if err != nil {
+		return err
+	}
+	p, err := findPlatform(v, r.PathValue("os"), r.PathValue("arch"))
+	if err != nil {
+		return err
+	}
+	key, err := signingKeyOf(r.Context(), d.svc)
+	if err != nil {
+		return err
+	}
+	public, err := key.public()
+	if err != nil {
+		return err
+	}
+	zip, err := d.svc.GrantDownload(r.Context(), artifact(r), registry.DownloadRequest{
+		Ref: v.Version, Type: string(registry.TerraformProvider), Component: p.os + "_" + p.arch,
+	})
+	if err != nil {
+		return err
+	}
+	sums, _, err := d.svc.Seal(r.Context(), purposeSums, sealedVersion(v), linkTTL)
+	if err != nil {
+		return err
+	}
+	warn(w, v.RevokedAt(time.Now()), v.Revocation)
+	sumsFile := providerFile(v, "SHA256SUMS")
+	return d.host.SendJSON(w, r, http.StatusOK, packageJSON{
+		Protocols: p.protocols, OS: p.os, Arch: p.arch, Filename: p.filename, Shasum: p.file.SHA256,
+		DownloadURL:  beside(zipsPath, zip.Secret, p.filename),
+		ShasumsURL:   beside(sumsPath, sums, sumsFile),
+		SignatureURL: beside(sumsPath, sums, sumsFile+".sig"),
+		SigningKeys:  signingKeysJSON{[]gpgKeyJSON{{key.id(), public}}},
+	})
+}
+
+// beside is the address of a file, relative to /tf/providers/v1/NAMESPACE/NAME/VERSION/download/OS/ARCH: it holds behind
+// every proxy.
+func beside(path, secret, file string) string {
+	return "../../../../../../" + strings.TrimPrefix(path, "/tf/providers/") + secret + "/" + url.PathEscape(file)
+}
+
+func findPlatform(v registry.Version, os, arch string) (platform, error) {
+	if v.Status != registry.StatusComplete {
+		return platform{}, registry.Errorf(registry.NotFound, "version %s of %s is %s, not complete", v.Version, v.Artifact, v.Status)
+	}
+	var choices []string
+	for _, p := range platformsOf(v) {
+		if p.os == os && p.arch == arch {
+			return p, nil
+		}
+		choices = append(choices, p.os+"_"+p.arch)
+	}
+	e := &registry.Error{Kind: registry.NotFound, Choices: choices}
+	if e.Msg = fmt.Sprintf("version %s of %s is no provider of Terraform: it has no build of the type %s", v.Version, v.Artifact, registry.TerraformProvider); len(choices) > 0 {
+		e.Msg = fmt.Sprintf("version %s of %s is not there for %s_%s; it has: %s", v.Version, v.Artifact, clip(os), clip(arch), strings.Join(choices, ", "))
+	}
+	return platform{}, e
+}
+
+// providerZip sends a provider to whoever has its address.
+func (d *door) providerZip(w http.ResponseWriter, r *http.Request) error {
+	blob, err := d.svc.OpenDownload(r.Context(), r.PathValue("secret"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = blob.Close() }() // it was opened to be read
+	d.host.SendFile(w, r, blob)
+	return nil
+}
+
+// providerSums sends the checksums of all platforms of a version, or the signature of them.
+func (d *door) providerSums(w http.ResponseWriter, r *http.Request) error {
+	v, err := d.unsealVersion(r, purposeSums)
+	if err != nil {
+		return err
+	}
+	var sums bytes.Buffer
+	for _, p := range platformsOf(v) {
+		fmt.Fprintf(&sums, "%s  %s\n", p.file.SHA256, p.filename)
+	}
+	if !strings.HasSuffix(r.PathValue("file"), ".sig") {
+		sendContent(w, r, "text/plain; charset=utf-8", sums.Bytes())
+		return nil
+	}
+	key, err := signingKeyOf(r.Context(), d.svc)
+	if err != nil {
+		return err
+	}
+	signature, err := key.sign(sums.Bytes())
+	if err != nil {
+		return err
+	}
+	sendContent(w, r, "application/octet-stream", signature)
+	return nil
+}
