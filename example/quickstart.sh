@@ -68,7 +68,7 @@ CGO_ENABLED=0 go build -o "$work/bin/ec2sim" ./internal/ec2sim/cmd/ec2sim
 echo "bin/packer-plugin-almanac, bin/almanac"
 
 step "Looking for packer and its amazon plugin"
-make -s tools
+make -s packer
 
 step "Starting a stand-in for EC2, and the registry"
 rm -f "$work/ec2sim.addr" "$work/almanac.addr"

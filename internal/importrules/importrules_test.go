@@ -44,7 +44,7 @@ var rules = []rule{
 	},
 	{
 		name: "the server mounts its own sub-packages over the domain",
-		of:   []string{"registry/server/..."}, own: []string{"registry", "registry/problem", "registry/box", "registry/server/...", "terraform/emit"},
+		of:   []string{"registry/server/..."}, own: []string{"registry", "registry/problem", "registry/box", "registry/server/...", "terraform/emit", "terraform/metadata"},
 	},
 	{
 		name: "a foreign protocol knows the domain, and of the server no more than what they agree on",
@@ -54,7 +54,7 @@ var rules = []rule{
 	{
 		name:    "what Terraform reads is written by the HCL writer, and signed",
 		of:      []string{"registry/server/terraform"},
-		own:     []string{"registry", "registry/problem", "registry/server/foreign", "terraform/emit"},
+		own:     []string{"registry", "registry/problem", "registry/server/foreign", "terraform/emit", "terraform/metadata"},
 		foreign: []string{"github.com/google/uuid", "github.com/ProtonMail/go-crypto/openpgp"},
 	},
 	{
@@ -87,11 +87,15 @@ var rules = []rule{
 	},
 	{
 		name: "the HCL writer reads the domain's types and talks to nobody",
-		of:   []string{"terraform/emit"}, own: []string{"registry"},
+		of:   []string{"terraform/emit"}, own: []string{"registry", "terraform/metadata"},
+	},
+	{
+		name: "the names of metadata in Terraform are the domain's in other letters",
+		of:   []string{"terraform/metadata"}, own: []string{"registry"}, foreign: []string{},
 	},
 	{
 		name: "the Terraform provider reaches the registry through the client",
-		of:   []string{"terraform/provider"}, own: []string{"registry", "registry/client"}, foreign: pluginFramework,
+		of:   []string{"terraform/provider"}, own: []string{"registry", "registry/client", "terraform/metadata"}, foreign: pluginFramework,
 	},
 	{
 		name: "the provider's main serves it and no more",

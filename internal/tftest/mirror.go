@@ -1,14 +1,3 @@
-// Package tftest runs the real Terraform for tests, without the network: with a configuration, a home
-// and providers of its own. In the place of hashicorp/aws it has a stub, which is built from
-// terraform/emit/testdata/stub-aws when it is needed first.
-//
-//	w := tftest.New(t, 6)
-//	w.SetImages(tftest.Images{"eu-west-1": {{ID: "ami-0abc"}}})
-//	w.Write("app.tf", content)
-//	w.MustRun("init")
-//	out, err := w.Run("plan")
-//
-// Programs that are no tests use [Mirror] and [CLIConfig], or the command tfstub.
 package tftest
 
 import (
@@ -21,10 +10,12 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"runtime"
 	"slices"
-	"strconv"
+	"sync"
+	"time"
 )
 
 // AWSVersions are the versions of the stub by major version. It behaves as each of them.
@@ -32,26 +23,63 @@ var AWSVersions = map[int]string{5: "5.100.0", 6: "6.0.0"}
 
 const modulePath = "github.com/cargomedia/packer-plugin-almanac"
 
+// registries are where Terraform and OpenTofu look for a provider whose source names no host.
+var registries = []string{"registry.terraform.io", "registry.opentofu.org"}
+
 // Mirror returns a directory for filesystem_mirror with the stub of hashicorp/aws, in all of
 // [AWSVersions]. It is built with the go command, which may have to download modules, once for each
 // state of the stub's sources, and kept under .tools of the repository that the working directory is
 // in. Several processes may call it at once.
-func Mirror(ctx context.Context) (string, error) {
-	root, err := repository()
-	if err != nil {
-		return "", err
-	}
+func Mirror(ctx context.Context) (string, error) { return stubMirror.get(ctx) }
+
+var stubMirror = mirror{find: func(ctx context.Context, root string) (string, error) {
 	source := filepath.Join(root, "terraform", "emit", "testdata", "stub-aws")
 	key, err := sourceKey(source)
 	if err != nil {
 		return "", err
 	}
-	parent := filepath.Join(root, ".tools", "stub-aws")
-	mirror := filepath.Join(parent, key)
-	if _, err := os.Stat(mirror); err == nil {
-		return mirror, nil
+	return kept(filepath.Join(root, ".tools", "stub-aws", key), func(dir string) error {
+		return buildStub(ctx, source, dir)
+	})
+}}
+
+// mirror is a directory that a process looks for once.
+type mirror struct {
+	find func(ctx context.Context, root string) (string, error)
+
+	mu  sync.Mutex
+	dir string
+}
+
+func (m *mirror) get(ctx context.Context) (string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dir != "" {
+		return m.dir, nil
 	}
+	root, err := repository()
+	if err != nil {
+		return "", err
+	}
+	m.dir, err = m.find(ctx, root)
+	return m.dir, err
+}
+
+// unused is how long a mirror stays that nobody asks for.
+const unused = time.Hour
+
+// kept returns a directory that fill has filled, unless an earlier call has done so. It removes those beside it that
+// were not asked for lately.
+func kept(dir string, fill func(dir string) error) (string, error) {
+	now := time.Now()
+	if err := os.Chtimes(dir, now, now); err == nil {
+		return dir, nil
+	}
+	parent := filepath.Dir(dir)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
+		return "", err
+	}
+	if err := removeUnused(parent, now.Add(-unused)); err != nil {
 		return "", err
 	}
 	temporary, err := os.MkdirTemp(parent, "build-")
@@ -59,22 +87,33 @@ func Mirror(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer func() { _ = os.RemoveAll(temporary) }() // what is left of it is only garbage
-	if err := build(ctx, source, temporary); err != nil {
+	if err := fill(temporary); err != nil {
 		return "", err
 	}
-	if err := os.Rename(temporary, mirror); err != nil {
+	if err := os.Rename(temporary, dir); err != nil {
 		// Another process may have been faster; its mirror is as good.
-		if _, statErr := os.Stat(mirror); statErr != nil {
+		if _, statErr := os.Stat(dir); statErr != nil {
 			return "", err
 		}
 	}
-	return mirror, nil
+	return dir, nil
 }
 
-// CLIConfig is the content of a file for TF_CLI_CONFIG_FILE that lets Terraform take all providers
-// from a mirror.
-func CLIConfig(mirror string) string {
-	return "provider_installation {\n  filesystem_mirror {\n    path = " + strconv.Quote(filepath.ToSlash(mirror)) + "\n  }\n}\n"
+func removeUnused(parent string, since time.Time) error {
+	entries, err := os.ReadDir(parent)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		info, err := entry.Info()
+		if err != nil || !info.ModTime().Before(since) {
+			continue // another process has removed it, or needs it
+		}
+		if err := os.RemoveAll(filepath.Join(parent, entry.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // repository finds the root of this module, upwards from the working directory.
@@ -103,7 +142,7 @@ func sourceKey(source string) (string, error) {
 		return "", err
 	}
 	h := sha256.New()
-	_, _ = fmt.Fprintln(h, runtime.Version(), runtime.GOOS, runtime.GOARCH, AWSVersions) // a hash never fails
+	_, _ = fmt.Fprintln(h, runtime.Version(), runtime.GOOS, runtime.GOARCH, AWSVersions, registries) // a hash never fails
 	for _, entry := range entries {
 		content, err := os.ReadFile(filepath.Join(source, entry.Name()))
 		if err != nil {
@@ -114,30 +153,52 @@ func sourceKey(source string) (string, error) {
 	return hex.EncodeToString(h.Sum(nil)[:8]), nil
 }
 
-// build makes the mirror in dir: one binary, under the name of each version.
-func build(ctx context.Context, source, dir string) error {
-	var binary string
-	for major, version := range AWSVersions {
-		platform := filepath.Join(dir, "registry.terraform.io", "hashicorp", "aws", version, runtime.GOOS+"_"+runtime.GOARCH)
-		if err := os.MkdirAll(platform, 0o755); err != nil {
-			return err
-		}
-		path := filepath.Join(platform, "terraform-provider-aws_v"+version+suffix())
-		if binary != "" {
-			if err := linkOrCopy(binary, path); err != nil {
+// buildStub makes a mirror in dir: one binary, under the name of each version in each registry.
+func buildStub(ctx context.Context, source, dir string) error {
+	binary := filepath.Join(dir, "stub-aws"+suffix())
+	if err := goBuild(ctx, source, binary, "."); err != nil {
+		return err
+	}
+	for _, host := range registries {
+		for _, version := range AWSVersions {
+			if err := place(binary, dir, host+"/hashicorp/aws", version); err != nil {
 				return err
 			}
-			continue
-		}
-		binary = path
-		cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, ".")
-		cmd.Dir = source
-		cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("building the stub of hashicorp/aws %d: %w\n%s", major, err, out)
 		}
 	}
+	return os.Remove(binary)
+}
+
+// place puts a provider's binary into a mirror.
+func place(binary, mirror, source, version string) error {
+	dir := platformDir(mirror, source, version)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return linkOrCopy(binary, filepath.Join(dir, programName(source, version)))
+}
+
+// platformDir is where a mirror has a version of a provider for this machine.
+func platformDir(mirror, source, version string) string {
+	return filepath.Join(mirror, filepath.FromSlash(source), version, runtime.GOOS+"_"+runtime.GOARCH)
+}
+
+// programName is what Terraform wants a provider's program to be called.
+func programName(source, version string) string {
+	return "terraform-provider-" + path.Base(source) + "_v" + version + suffix()
+}
+
+func goBuild(ctx context.Context, dir, output, pkg string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", output, pkg)
+	cmd.Dir, cmd.Env = dir, goEnv()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building %s in %s: %w\n%s", pkg, dir, err, out)
+	}
 	return nil
+}
+
+func goEnv() []string {
+	return append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 }
 
 func linkOrCopy(from, to string) error {

@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
+	"github.com/cargomedia/packer-plugin-almanac/terraform/metadata"
 )
 
 // ModuleOptions say how a module is written.
@@ -25,7 +26,7 @@ type ModuleOptions struct {
 // handed out must not change.
 //
 // The module has the variables region, component and architecture, and the outputs ami_ids, ami_id, version, number,
-// name, type, component, architecture and metadata_full ([MetadataFull]). It needs Terraform 1.5: what a variable is
+// name, type, component, architecture and metadata_full ([metadata.Full]). It needs Terraform 1.5: what a variable is
 // checked against is written into the check, because only 1.9 lets it refer to anything else.
 //
 // NotFound: the version is not complete, or has no AMI that is offered. Invalid: a version that no registry gives, or
@@ -88,7 +89,7 @@ func (b amiBuild) describe() object {
 	if b.architecture != "" {
 		o[1].value = b.architecture
 	}
-	return append(o, member{"ami_ids", sortedObject(b.amis)}, member{"metadata_full", sortedObject(MetadataFull(b.metadata))})
+	return append(o, member{"ami_ids", sortedObject(b.amis)}, member{"metadata_full", sortedObject(metadata.Full(b.metadata))})
 }
 
 func noAMIs(v registry.Version) error {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/terraform/emit"
+	"github.com/cargomedia/packer-plugin-almanac/terraform/metadata"
 )
 
 // FuzzModule writes modules with any text in every place, and expects the blocks of a module and no others, the
@@ -50,7 +51,7 @@ func checkModule(t *testing.T, v registry.Version) {
 	var want []map[string]any
 	for _, b := range v.Builds {
 		full := map[string]any{}
-		for name, value := range emit.MetadataFull(registry.FullMetadata(v.Metadata, b)) {
+		for name, value := range metadata.Full(registry.FullMetadata(v.Metadata, b)) {
 			full[name] = cty.NormalizeString(value)
 			valid = valid && utf8.ValidString(value)
 		}

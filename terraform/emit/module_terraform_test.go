@@ -12,6 +12,7 @@ import (
 	"github.com/cargomedia/packer-plugin-almanac/internal/tftest"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/terraform/emit"
+	"github.com/cargomedia/packer-plugin-almanac/terraform/metadata"
 )
 
 // moduleCall makes a root module that calls the module of a version, in which no provider can be installed. The
@@ -133,7 +134,7 @@ func readAHostileModule(t *testing.T, c tftest.Client) {
 	if err := json.Unmarshal([]byte(w.MustRun("output", "-json", "metadata_full")), &got); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(emit.MetadataFull(registry.FullMetadata(v.Metadata, v.Builds[1])), got); diff != "" {
+	if diff := cmp.Diff(metadata.Full(registry.FullMetadata(v.Metadata, v.Builds[1])), got); diff != "" {
 		t.Errorf("metadata_full (-want +got):\n%s", diff)
 	}
 	wantIn(t, w.MustRun("output", "-json", "ami_id"), `"ami-${1+1}\"\n"`)

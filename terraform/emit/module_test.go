@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 
 	"github.com/cargomedia/packer-plugin-almanac/internal/golden"
@@ -125,15 +124,4 @@ func TestModuleIsRefused(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
-}
-
-func TestMetadataFull(t *testing.T) {
-	got := emit.MetadataFull(registry.Metadata{
-		"region.eu-west-1": "ami-1", "region-eu-west-1": "evil", "region eu-west-1": "evil too",
-		"created at": "now", "created.at": "later", "ünïcode_1": "x",
-	})
-	want := map[string]string{"region-eu-west-1": "ami-1", "created-at": "now", "-n-code_1": "x"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
 }

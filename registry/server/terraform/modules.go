@@ -40,7 +40,8 @@ func (d *door) moduleVersions(w http.ResponseWriter, r *http.Request) error {
 		Version string `json:"version"`
 	}
 	list := []version{}
-	err := d.eachOffered(r.Context(), artifact(r), registry.AmazonImage, func(v registry.Version) error {
+	offered := registry.VersionFilter{Type: string(registry.AmazonImage), Offered: true}
+	err := d.each(r.Context(), artifact(r), offered, func(v registry.Version) error {
 		list = append(list, version{v.Version})
 		return nil
 	})
@@ -55,9 +56,9 @@ func (d *door) moduleVersions(w http.ResponseWriter, r *http.Request) error {
 	}{[]module{{list}}})
 }
 
-// eachOffered goes through the versions that are offered with a build of a type, from the newest on.
-func (d *door) eachOffered(ctx context.Context, artifact string, typ registry.Type, do func(registry.Version) error) error {
-	filter := registry.VersionFilter{Type: string(typ), Offered: true, Limit: 500}
+// each goes through the versions that a filter leaves, from the newest on.
+func (d *door) each(ctx context.Context, artifact string, filter registry.VersionFilter, do func(registry.Version) error) error {
+	filter.Limit = 500
 	for {
 		page, err := d.svc.Versions(ctx, artifact, filter)
 		if err != nil {
@@ -75,7 +76,7 @@ func (d *door) eachOffered(ctx context.Context, artifact string, typ registry.Ty
 	}
 }
 
-// moduleDownload says where the package of a version is. It finds revoked versions, too: what is pinned goes on.
+// moduleDownload says where the package of a version is. It finds revoked versions, too, for those who have chosen before.
 func (d *door) moduleDownload(w http.ResponseWriter, r *http.Request) error {
 	if err := checkSystem(r); err != nil {
 		return err

@@ -74,26 +74,32 @@ type providerVersionJSON struct {
 	Platforms []platformJSON `json:"platforms"`
 }
 
-// providerVersions lists the versions that are offered, with their platforms.
+// providerVersions lists the versions with their platforms. Those that are revoked are there, too, with a warning, which
+// Terraform prints: it looks for the version of a lock file in this list, and what is locked must go on.
 func (d *door) providerVersions(w http.ResponseWriter, r *http.Request) error {
-	list := []providerVersionJSON{}
-	err := d.eachOffered(r.Context(), artifact(r), registry.TerraformProvider, func(v registry.Version) error {
+	answer := struct {
+		Versions []providerVersionJSON `json:"versions"`
+		Warnings []string              `json:"warnings,omitempty"`
+	}{Versions: []providerVersionJSON{}}
+	complete := registry.VersionFilter{Type: string(registry.TerraformProvider), Status: string(registry.StatusComplete)}
+	err := d.each(r.Context(), artifact(r), complete, func(v registry.Version) error {
 		// Lists of versions leave out what is needed here, and there are few versions of a provider.
 		whole, err := d.svc.Version(r.Context(), artifact(r), v.Version)
 		if registry.KindOf(err) == registry.NotFound {
 			return nil // it was deleted meanwhile
 		}
 		if platforms := platformsOf(whole); len(platforms) > 0 {
-			list = append(list, describeProvider(whole, platforms))
+			answer.Versions = append(answer.Versions, describeProvider(whole, platforms))
+			if whole.RevokedAt(time.Now()) {
+				answer.Warnings = append(answer.Warnings, fmt.Sprintf("Version %s of %s is revoked: %s", whole.Version, whole.Artifact, whole.Revocation.Reason))
+			}
 		}
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return d.host.SendJSON(w, r, http.StatusOK, struct {
-		Versions []providerVersionJSON `json:"versions"`
-	}{list})
+	return d.host.SendJSON(w, r, http.StatusOK, answer)
 }
 
 func describeProvider(v registry.Version, platforms []platform) providerVersionJSON {
@@ -130,7 +136,7 @@ type gpgKeyJSON struct {
 	Armor string `json:"ascii_armor"`
 }
 
-// providerDownload says where the provider for a platform is. It finds revoked versions, too: what a lock file names goes on.
+// providerDownload says where the provider for a platform is. It finds revoked versions, too.
 func (d *door) providerDownload(w http.ResponseWriter, r *http.Request) error {
 	v, err := d.exactVersion(r)
 	if err != nil {

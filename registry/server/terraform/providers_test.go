@@ -78,8 +78,10 @@ func TestProviderVersions(t *testing.T) {
 	publish(t, s, "cargomedia/thing", ami("ami", "3.0.0"))
 	got := get(t, s.URL+thing+"/versions", s.AdminToken).is(t, http.StatusOK)
 	want := `{"versions":[` +
+		`{"version":"2.0.0","protocols":["6.0"],"platforms":[{"os":"linux","arch":"amd64"}]},` +
 		`{"version":"1.1.0","protocols":["6.0"],"platforms":[{"os":"darwin","arch":"arm64"},{"os":"linux","arch":"amd64"}]},` +
-		`{"version":"1.0.0","protocols":["5.0","6.0"],"platforms":[{"os":"linux","arch":"amd64"}]}]}` + "\n"
+		`{"version":"1.0.0","protocols":["5.0","6.0"],"platforms":[{"os":"linux","arch":"amd64"}]}],` +
+		`"warnings":["Version 2.0.0 of cargomedia/thing is revoked: broken"]}` + "\n"
 	if diff := cmp.Diff(want, got.body); diff != "" {
 		t.Error(diff)
 	}

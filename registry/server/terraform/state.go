@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
-	"github.com/cargomedia/packer-plugin-almanac/terraform/emit"
+	"github.com/cargomedia/packer-plugin-almanac/terraform/metadata"
 )
 
 // stateQuery narrows a state as it narrows a lookup of the native API.
@@ -79,7 +79,7 @@ func stateOf(r registry.Resolution, region string) stateJSON {
 			"component":     text(r.Component),
 			"architecture":  text(r.Architecture),
 			"ami_ids":       texts(r.AMIs),
-			"metadata_full": texts(emit.MetadataFull(r.Metadata)),
+			"metadata_full": texts(metadata.Full(r.Metadata)),
 			"images":        imagesOutput(r.Images),
 			"files":         filesOutput(r.Files),
 			"revoked":       {r.Revoked, "bool"},

@@ -12,7 +12,7 @@ import (
 	"github.com/hashicorp/terraform-plugin-framework/types"
 )
 
-// stub is the provider. regional says whether data sources have the argument region (version 6).
+// stub is the provider. regional says whether data sources and resources have the argument region (version 6).
 type stub struct{ regional bool }
 
 func newProvider(regional bool) func() provider.Provider {
@@ -49,13 +49,15 @@ func (s *stub) Configure(ctx context.Context, req provider.ConfigureRequest, res
 		return
 	}
 	region := cmp.Or(c.Region.ValueString(), os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
-	resp.DataSourceData = configured{images: images, region: region}
+	all := configured{images: images, instances: instances(os.Getenv("STUB_AWS_INSTANCES")), region: region}
+	resp.DataSourceData, resp.ResourceData = all, all
 }
 
-// configured is what the data source gets of the provider.
+// configured is what the data source and the resource get of the provider.
 type configured struct {
-	images source
-	region string
+	images    source
+	instances instances
+	region    string
 }
 
 func (s *stub) DataSources(context.Context) []func() datasource.DataSource {
@@ -67,4 +69,6 @@ func (s *stub) DataSources(context.Context) []func() datasource.DataSource {
 	}}
 }
 
-func (s *stub) Resources(context.Context) []func() resource.Resource { return nil }
+func (s *stub) Resources(context.Context) []func() resource.Resource {
+	return []func() resource.Resource{func() resource.Resource { return &instance{regional: s.regional} }}
+}

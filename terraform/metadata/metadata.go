@@ -1,4 +1,5 @@
-package emit
+// Package metadata gives metadata the names that it has in Terraform.
+package metadata
 
 import (
 	"maps"
@@ -11,11 +12,11 @@ import (
 
 var notInName = regexp.MustCompile(`[^A-Za-z0-9_-]`)
 
-// MetadataFull gives metadata the names that they have had in Terraform since 2015, which can stand behind a dot:
+// Full gives metadata the names that they have had in Terraform since 2015, which can stand behind a dot:
 // every character that is no letter or digit of ASCII, _ or - becomes -, so that the AMI of a region is
 // metadata_full.region-eu-west-1. Where two names become one, a name that the registry derives from images (region.…)
 // comes before all others, then the one that is first in the order of bytes.
-func MetadataFull(m registry.Metadata) map[string]string {
+func Full(m registry.Metadata) map[string]string {
 	derived := func(key string) int {
 		if strings.HasPrefix(key, "region.") {
 			return 0

@@ -1,0 +1,2 @@
+# namespace/name/channel
+terraform import almanac_channel.production cargomedia/app/production
