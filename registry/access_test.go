@@ -68,6 +68,18 @@ func TestRights(t *testing.T) {
 			return err
 		}},
 		{"Restore", registry.RolePromote, func(ctx context.Context) error { _, err := w.Restore(ctx, "cargomedia/app", "2"); return err }},
+		{"Publish a provider of Terraform", registry.RoleAdmin, func(ctx context.Context) error {
+			_, err := w.Publish(ctx, "cargomedia/app", registry.Publication{Fingerprint: "provider", Build: registry.Build{
+				Component: "linux_amd64", Type: registry.TerraformProvider, Files: []registry.File{file},
+			}})
+			return err
+		}},
+		{"DeleteChannel", registry.RolePromote, func(ctx context.Context) error {
+			if err := w.DeleteChannel(ctx, "cargomedia/app", "nightly"); registry.KindOf(err) != registry.NotFound {
+				return err
+			}
+			return nil
+		}},
 		{"PutArtifact", registry.RoleAdmin, func(ctx context.Context) error {
 			_, err := w.PutArtifact(ctx, "cargomedia/app", registry.ArtifactSettings{})
 			return err

@@ -25,6 +25,7 @@ const (
 var (
 	providerName     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 	architectureName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$`)
+	protocolList     = regexp.MustCompile(`^\d{1,3}\.\d{1,3}( *, *\d{1,3}\.\d{1,3})*$`)
 	platformName     = regexp.MustCompile(`^[a-z0-9]{1,32}_[a-z0-9]{1,32}$`)
 	awsRegion        = regexp.MustCompile(`^[a-z]{2,}(-[a-z]+)+-[0-9]+$`)
 	amiID            = regexp.MustCompile(`^ami-[0-9A-Za-z]{1,32}$`)
@@ -94,6 +95,9 @@ func normalizeBuild(p *problems, b Build) Build {
 func checkContent(p *problems, b Build) {
 	if b.Type == TerraformProvider && !platformName.MatchString(b.Component) {
 		p.add("build.component", "a terraform.provider is for one platform, which its component names: OS_ARCH, such as linux_amd64; %q is none", clip(b.Component))
+	}
+	if protocols, ok := b.Metadata[ProviderProtocols]; ok && b.Type == TerraformProvider && !protocolList.MatchString(protocols) {
+		p.add(`build.metadata["`+ProviderProtocols+`"]`, "must be versions of Terraform's plugin protocol with commas between them, such as 5.0,6.0; %q is not", clip(protocols))
 	}
 	switch {
 	case b.Type == VagrantBox && len(b.Files)+len(b.Images) != 1:

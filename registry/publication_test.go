@@ -102,6 +102,8 @@ func TestContentOfTypes(t *testing.T) {
 		{"one image twice", Build{Type: "gce.image", Images: []Image{image, image}}, "build.images[1]"},
 		{"a provider of Terraform", Build{Component: "linux_amd64", Type: TerraformProvider, Files: []File{box}}, ""},
 		{"a provider of Terraform for no platform", Build{Type: TerraformProvider, Files: []File{box}}, "build.component"},
+		{"a provider of Terraform with protocols", Build{Component: "linux_amd64", Type: TerraformProvider, Files: []File{box}, Metadata: Metadata{"protocols": "5.0, 6.0"}}, ""},
+		{"a provider of Terraform with a protocol that is none", Build{Component: "linux_amd64", Type: TerraformProvider, Files: []File{box}, Metadata: Metadata{"protocols": "v5"}}, `build.metadata["protocols"]`},
 		{"a provider of Terraform without file", Build{Component: "linux_amd64", Type: TerraformProvider, Images: []Image{image}}, "build.files"},
 		{"a build of no type", Build{Type: "ami", Images: []Image{image}}, "build.type"},
 	} {

@@ -72,6 +72,10 @@ func (s *Service) Publish(ctx context.Context, name string, pub Publication) (Re
 	if len(pub.Channels) > 0 {
 		role = RolePromote
 	}
+	// A provider runs with the rights of everybody who plans, administrators included.
+	if typ, err := ParseType(string(pub.Build.Type)); err == nil && typ == TerraformProvider {
+		role = RoleAdmin
+	}
 	if err := requireRole(ctx, role, n); err != nil {
 		return Receipt{}, err
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"strings"
 	"time"
 )
 
@@ -14,8 +15,10 @@ import (
 // create makes it where there is none, and what another server made meanwhile goes before. name is a constant of the
 // program. It asks for no right: the value is for the server itself, and never for a caller.
 func (s *Service) Secret(ctx context.Context, name string, create func() ([]byte, error)) ([]byte, error) {
-	if known, ok := s.secrets.Load(name); ok {
-		return known.([]byte), nil
+	s.secretsLock.Lock() // what is expensive to make is made once
+	defer s.secretsLock.Unlock()
+	if known, ok := s.secrets[name]; ok {
+		return known, nil
 	}
 	value, err := s.store.Secret(ctx, name)
 	if KindOf(err) == NotFound {
@@ -31,17 +34,23 @@ func (s *Service) Secret(ctx context.Context, name string, create func() ([]byte
 	if err != nil {
 		return nil, err
 	}
-	s.secrets.Store(name, value)
+	s.secrets[name] = value
 	return value, nil
 }
 
 // sealKeyName names the key of [Service.Seal].
 const sealKeyName = "seal"
 
+// sealPrefix begins every sealed text, as it begins tokens, so that what hides these hides it, too.
+const sealPrefix = "alm_"
+
+// maxSeal is longer than any text is good. One that says more was sealed by a clock that was ahead.
+const maxSeal = time.Hour
+
 // sealHead is the length of what comes before the payload: a time in seconds, and a mac.
 const sealHead = 8 + sha256.Size
 
-// Seal returns text that carries payload for ttl, rounded up to a second, and can stand in a URL. Nobody can make such text
+// Seal returns text that carries payload for ttl, rounded up to a second and at most an hour, and can stand in a URL. Nobody can make such text
 // without the registry; whoever has it can read it. A text is good for its purpose alone, a constant of the program.
 func (s *Service) Seal(ctx context.Context, purpose, payload string, ttl time.Duration) (text string, until time.Time, err error) {
 	key, err := s.sealKey(ctx)
@@ -52,7 +61,7 @@ func (s *Service) Seal(ctx context.Context, purpose, payload string, ttl time.Du
 	sealed := make([]byte, sealHead, sealHead+len(payload))
 	binary.BigEndian.PutUint64(sealed, uint64(until.Unix()))
 	copy(sealed[8:], sealMAC(key, purpose, sealed[:8], payload))
-	return base64.RawURLEncoding.EncodeToString(append(sealed, payload...)), until, nil
+	return sealPrefix + base64.RawURLEncoding.EncodeToString(append(sealed, payload...)), until, nil
 }
 
 // Unseal returns the payload of a text of [Service.Seal]. NotFound: it is too old, for another purpose, or not the
@@ -62,13 +71,14 @@ func (s *Service) Unseal(ctx context.Context, purpose, text string) (payload str
 	if err != nil {
 		return "", err
 	}
-	sealed, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(sealed) < sealHead {
+	encoded, ok := strings.CutPrefix(text, sealPrefix)
+	sealed, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	if !ok || err != nil || len(sealed) < sealHead || strings.ContainsAny(encoded, "\r\n") { // which the decoder skips
 		return "", errSeal()
 	}
 	payload = string(sealed[sealHead:])
-	if !hmac.Equal(sealed[8:sealHead], sealMAC(key, purpose, sealed[:8], payload)) ||
-		s.time().Unix() >= int64(binary.BigEndian.Uint64(sealed)) {
+	left := int64(binary.BigEndian.Uint64(sealed)) - s.time().Unix()
+	if !hmac.Equal(sealed[8:sealHead], sealMAC(key, purpose, sealed[:8], payload)) || left <= 0 || left > int64(maxSeal/time.Second)+1 {
 		return "", errSeal()
 	}
 	return payload, nil

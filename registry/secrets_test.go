@@ -81,13 +81,24 @@ func TestSeal(t *testing.T) {
 				}
 			}
 		}
-		for _, bad := range []string{"", "A", "not base64!", text[:20], text + "A"} {
+		for _, bad := range []string{"", "A", "alm_", "alm_not base64!", text[:20], text + "A", text + "\n", strings.TrimPrefix(text, "alm_")} {
 			_, err := w.Unseal(ctx, "download", bad)
 			wantError(t, err, registry.NotFound)
 		}
 	})
 	t.Run("another registry does not know it", func(t *testing.T) {
 		_, err := newWorld(t).Unseal(ctx, "download", text)
+		wantError(t, err, registry.NotFound)
+	})
+	t.Run("what a clock that was ahead has sealed is nothing", func(t *testing.T) {
+		before := w.clock
+		w.clock = before.Add(48 * time.Hour)
+		ahead, _, err := w.Seal(ctx, "download", "x", time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.clock = before
+		_, err = w.Unseal(ctx, "download", ahead)
 		wantError(t, err, registry.NotFound)
 	})
 	t.Run("it ends", func(t *testing.T) {

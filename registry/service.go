@@ -24,7 +24,8 @@ type Service struct {
 	// transfer could put its own bytes in the place of those that were verified.
 	receiving sync.Map
 	// secrets are those that [Service.Secret] has returned; they never change.
-	secrets sync.Map
+	secrets     map[string][]byte
+	secretsLock sync.Mutex
 }
 
 // Option changes a [Service] that is being made.
@@ -35,7 +36,7 @@ func WithClock(now func() time.Time) Option { return func(s *Service) { s.now = 
 
 // NewService returns a Service over two stores, which stay the caller's to close.
 func NewService(store Store, blobs BlobStore, options ...Option) *Service {
-	s := &Service{store: store, blobs: blobs, now: time.Now, sbomReaders: make(chan struct{}, maxSBOMReaders)}
+	s := &Service{store: store, blobs: blobs, now: time.Now, sbomReaders: make(chan struct{}, maxSBOMReaders), secrets: map[string][]byte{}}
 	for _, option := range options {
 		option(s)
 	}

@@ -22,6 +22,13 @@ const AmazonVolume Type = "amazon.volume"
 // TerraformProvider is a provider of Terraform for one platform, which its component names: OS_ARCH, such as linux_amd64.
 const TerraformProvider Type = "terraform.provider"
 
+// ProviderProtocols is the metadata of a terraform.provider that lists the versions of Terraform's plugin protocol that it
+// speaks, with commas between them. Without it that is [DefaultProtocols].
+const (
+	ProviderProtocols = "protocols"
+	DefaultProtocols  = "6.0"
+)
+
 // typeAliases are names that were in use for a type at some time, and stay valid for ever.
 var typeAliases = map[string]Type{
 	"aws.ami":             AmazonImage,

@@ -201,7 +201,7 @@ func (o ownProviders) recordOne(ctx context.Context, p providerPackage, recorded
 	}
 	_, err = o.service.Publish(ctx, ownProvider, registry.Publication{Fingerprint: fingerprint, Version: o.recorded(), Build: registry.Build{
 		Component: p.platform, Type: registry.TerraformProvider, Files: []registry.File{file}, Provenance: provenance,
-		Metadata: registry.Metadata{terraform.MetadataProtocols: terraform.DefaultProtocols},
+		Metadata: registry.Metadata{registry.ProviderProtocols: registry.DefaultProtocols},
 	}})
 	switch {
 	case registry.KindOf(err) == registry.Conflict: // another server on this registry was faster

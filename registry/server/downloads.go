@@ -33,12 +33,12 @@ func (s *Server) mountDownload() {
 }
 
 func (s *Server) getDownload(x *exchange, r *http.Request) error {
+	x.quiet = false // it is logged as other downloads are
 	blob, err := s.svc.OpenDownload(r.Context(), r.PathValue("secret"))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = blob.Close() }() // it was opened to be read
-	x.quiet = false                     // it is logged as other downloads are
 	x.Header()["Content-Disposition"] = []string{mime.FormatMediaType("attachment", map[string]string{"filename": fileName(r.PathValue("name"))})}
 	s.SendFile(x, r, blob)
 	return nil

@@ -54,6 +54,9 @@ func (x *exchange) problem(r *http.Request, err error) problem.Problem {
 		challenge := `Bearer realm="almanac"`
 		if x.basic {
 			challenge = `Basic realm="almanac", charset="UTF-8"`
+			if registry.PrincipalFrom(r.Context()).Anonymous() && len(r.Header["Authorization"]) == 0 {
+				p.Detail = "a token is needed; send it as the password of Basic, with any user"
+			}
 		} else if len(r.Header["Authorization"]) > 0 {
 			challenge += `, error="invalid_token"`
 		}

@@ -78,7 +78,6 @@ func (s *Server) routes() {
 	plain(s, getBlobOperation(), s.getBlob)
 	typed(s, op("grantDownload", "POST", artifact+"/downloads", tagBytes, needRead, "Get an address of a file that needs no token",
 		"For tools that cannot send one. The address is good for 15 minutes, for whoever has it."), s.grantDownload)
-	s.secretPaths = append(s.secretPaths, downloadsPath)
 	s.mountDownload()
 	typed(s, created("beginUpload", "POST", "/v1/uploads", tagBytes, needPublish, "Begin an upload",
 		"201 with its Location; or 200 with done = true, when the registry has these bytes already and nothing is to be sent."), s.beginUpload)

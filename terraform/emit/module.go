@@ -23,7 +23,7 @@ type ModuleOptions struct {
 // Module writes the AMIs of a version as a module without providers and resources, for a module registry: file
 // name to content. The version is a whole one, with the images of its builds; images that are not offered are left
 // out. The same version and options give the same bytes. A revocation is not in them: what a module registry has
-// handed out must not change.
+// handed out must not change, and does so only when its version gains images or builds.
 //
 // The module has the variables region, component and architecture, and the outputs ami_ids, ami_id, version, number,
 // name, type, component, architecture and metadata_full ([metadata.Full]). It needs Terraform 1.5: what a variable is

@@ -174,7 +174,7 @@ func TestModuleAddressesEnd(t *testing.T) {
 	at := packageURL(t, s, appModule+"/1.0.0/download", s.AdminToken)
 	get(t, at, "").is(t, http.StatusOK)
 	t.Run("those that nobody gave", func(t *testing.T) {
-		for _, wrong := range []string{strings.Replace(at, "/packages/A", "/packages/B", 1), strings.Replace(at, "/packages/", "/packages/x", 1), s.URL + "/tf/modules/v1/packages/-/x.tar.gz"} {
+		for _, wrong := range []string{strings.Replace(at, "/packages/alm_A", "/packages/alm_B", 1), strings.Replace(at, "/packages/", "/packages/x", 1), s.URL + "/tf/modules/v1/packages/-/x.tar.gz"} {
 			get(t, wrong, s.AdminToken).refused(t, http.StatusNotFound, "this address is too old, or was never given")
 		}
 	})

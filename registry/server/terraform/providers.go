@@ -2,6 +2,8 @@ package terraform
 
 import (
 	"bytes"
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -9,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
@@ -22,13 +23,6 @@ const (
 
 // purposeSums is the purpose of the sealed texts of checksums.
 const purposeSums = "terraform provider checksums"
-
-// MetadataProtocols is the metadata key of a terraform.provider under which are the versions of Terraform's plugin
-// protocol that it speaks, with commas or spaces between them. Without it that is [DefaultProtocols].
-const (
-	MetadataProtocols = "protocols"
-	DefaultProtocols  = "6.0"
-)
 
 // platform is a build of a provider as Terraform sees it.
 type platform struct {
@@ -46,13 +40,10 @@ func platformsOf(v registry.Version) []platform {
 		if b.Type != registry.TerraformProvider || !ok || len(b.Files) != 1 {
 			continue
 		}
-		protocols := registry.FullMetadata(v.Metadata, b)[MetadataProtocols]
-		if protocols == "" {
-			protocols = DefaultProtocols
-		}
+		protocols := cmp.Or(b.Metadata[registry.ProviderProtocols], registry.DefaultProtocols)
 		list = append(list, platform{
 			os: os, arch: arch, filename: providerFile(v, b.Component+".zip"), file: b.Files[0],
-			protocols: strings.FieldsFunc(protocols, func(c rune) bool { return c == ',' || unicode.IsSpace(c) }),
+			protocols: strings.Split(strings.ReplaceAll(protocols, " ", ""), ","),
 		})
 	}
 	return list
@@ -74,32 +65,47 @@ type providerVersionJSON struct {
 	Platforms []platformJSON `json:"platforms"`
 }
 
-// providerVersions lists the versions with their platforms. Those that are revoked are there, too, with a warning, which
-// Terraform prints: it looks for the version of a lock file in this list, and what is locked must go on.
+// providerVersions lists the versions with their platforms. A revoked one is there, with a warning that Terraform prints, as
+// long as one that is offered is higher: Terraform looks for what a lock file names in this list, and takes the highest
+// where nothing is locked.
 func (d *door) providerVersions(w http.ResponseWriter, r *http.Request) error {
 	answer := struct {
 		Versions []providerVersionJSON `json:"versions"`
 		Warnings []string              `json:"warnings,omitempty"`
 	}{Versions: []providerVersionJSON{}}
+	all, err := d.providers(r)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(all, func(a, b registry.Version) int { return registry.CompareSemver(b.Version, a.Version) })
+	for _, v := range all {
+		revoked := v.RevokedAt(time.Now())
+		if revoked && len(answer.Versions) == 0 {
+			continue
+		}
+		answer.Versions = append(answer.Versions, describeProvider(v, platformsOf(v)))
+		if revoked {
+			answer.Warnings = append(answer.Warnings, fmt.Sprintf("Version %s of %s is revoked: %s", v.Version, v.Artifact, v.Revocation.Reason))
+		}
+	}
+	return d.host.SendJSON(w, r, http.StatusOK, answer)
+}
+
+// providers are the complete versions that have a platform.
+func (d *door) providers(r *http.Request) (all []registry.Version, err error) {
 	complete := registry.VersionFilter{Type: string(registry.TerraformProvider), Status: string(registry.StatusComplete)}
-	err := d.each(r.Context(), artifact(r), complete, func(v registry.Version) error {
+	err = d.each(r.Context(), artifact(r), complete, func(v registry.Version) error {
 		// Lists of versions leave out what is needed here, and there are few versions of a provider.
 		whole, err := d.svc.Version(r.Context(), artifact(r), v.Version)
 		if registry.KindOf(err) == registry.NotFound {
 			return nil // it was deleted meanwhile
 		}
-		if platforms := platformsOf(whole); len(platforms) > 0 {
-			answer.Versions = append(answer.Versions, describeProvider(whole, platforms))
-			if whole.RevokedAt(time.Now()) {
-				answer.Warnings = append(answer.Warnings, fmt.Sprintf("Version %s of %s is revoked: %s", whole.Version, whole.Artifact, whole.Revocation.Reason))
-			}
+		if len(platformsOf(whole)) > 0 {
+			all = append(all, whole)
 		}
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return d.host.SendJSON(w, r, http.StatusOK, answer)
+	return all, err
 }
 
 func describeProvider(v registry.Version, platforms []platform) providerVersionJSON {
@@ -146,7 +152,7 @@ func (d *door) providerDownload(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	key, err := signingKeyOf(r.Context(), d.svc)
+	key, err := d.signingKey(r.Context())
 	if err != nil {
 		return err
 	}
@@ -166,7 +172,9 @@ func (d *door) providerDownload(w http.ResponseWriter, r *http.Request) error {
 	}
 	warn(w, v.RevokedAt(time.Now()), v.Revocation)
 	sumsFile := providerFile(v, "SHA256SUMS")
-	return d.host.SendJSON(w, r, http.StatusOK, packageJSON{
+	// Its addresses are secrets, which nobody may keep.
+	w.Header().Set("Content-Type", "application/json")
+	return json.NewEncoder(w).Encode(packageJSON{
 		Protocols: p.protocols, OS: p.os, Arch: p.arch, Filename: p.filename, Shasum: p.file.SHA256,
 		DownloadURL:  beside(zipsPath, zip.Secret, p.filename),
 		ShasumsURL:   beside(sumsPath, sums, sumsFile),
@@ -224,7 +232,7 @@ func (d *door) providerSums(w http.ResponseWriter, r *http.Request) error {
 		sendContent(w, r, "text/plain; charset=utf-8", sums.Bytes())
 		return nil
 	}
-	key, err := signingKeyOf(r.Context(), d.svc)
+	key, err := d.signingKey(r.Context())
 	if err != nil {
 		return err
 	}

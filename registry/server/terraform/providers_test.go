@@ -75,13 +75,13 @@ func TestProviderVersions(t *testing.T) {
 	publishProvider(t, s, "cargomedia/thing", "1.1.0", "darwin_arm64", "c")
 	publishProvider(t, s, "cargomedia/thing", "2.0.0", "linux_amd64", "d")
 	revoke(t, s, "cargomedia/thing", "2.0.0", "broken")
+	revoke(t, s, "cargomedia/thing", "1.0.0", "old")
 	publish(t, s, "cargomedia/thing", ami("ami", "3.0.0"))
 	got := get(t, s.URL+thing+"/versions", s.AdminToken).is(t, http.StatusOK)
 	want := `{"versions":[` +
-		`{"version":"2.0.0","protocols":["6.0"],"platforms":[{"os":"linux","arch":"amd64"}]},` +
 		`{"version":"1.1.0","protocols":["6.0"],"platforms":[{"os":"darwin","arch":"arm64"},{"os":"linux","arch":"amd64"}]},` +
 		`{"version":"1.0.0","protocols":["5.0","6.0"],"platforms":[{"os":"linux","arch":"amd64"}]}],` +
-		`"warnings":["Version 2.0.0 of cargomedia/thing is revoked: broken"]}` + "\n"
+		`"warnings":["Version 1.0.0 of cargomedia/thing is revoked: old"]}` + "\n"
 	if diff := cmp.Diff(want, got.body); diff != "" {
 		t.Error(diff)
 	}
@@ -170,7 +170,7 @@ func TestProviderDownload(t *testing.T) {
 			get(t, s.URL+thing+path, s.AdminToken).refused(t, want.status, want.text)
 		}
 		for _, address := range []string{d.DownloadURL, d.ShasumsURL, d.SignatureURL} {
-			get(t, strings.Replace(address, "s/A", "s/B", 1), s.AdminToken).refused(t, http.StatusNotFound, "this address is too old")
+			get(t, strings.Replace(address, "/alm_A", "/alm_B", 1), s.AdminToken).refused(t, http.StatusNotFound, "this address is too old")
 		}
 	})
 	t.Run("an address is good for one thing", func(t *testing.T) {

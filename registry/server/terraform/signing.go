@@ -29,10 +29,17 @@ const (
 // signingKey is the OpenPGP key with which a registry signs the checksums of providers.
 type signingKey struct{ entity *openpgp.Entity }
 
-// signingKeyOf returns the key of a registry, which is made when it is needed first. That takes a second or several.
-func signingKeyOf(ctx context.Context, svc *registry.Service) (signingKey, error) {
-	key, _, err := ensureSigningKey(ctx, svc)
-	return key, err
+// signingKey returns the key of the registry, which is made when it is needed first. That takes a second or several.
+func (d *door) signingKey(ctx context.Context) (*signingKey, error) {
+	if key := d.key.Load(); key != nil {
+		return key, nil
+	}
+	key, _, err := ensureSigningKey(ctx, d.svc)
+	if err != nil {
+		return nil, err
+	}
+	d.key.Store(&key)
+	return &key, nil
 }
 
 // EnsureSigningKey makes the key with which a registry signs the checksums of providers, if there is none, and returns its
@@ -46,13 +53,15 @@ func EnsureSigningKey(ctx context.Context, svc *registry.Service) (id string, ma
 }
 
 func ensureSigningKey(ctx context.Context, svc *registry.Service) (key signingKey, made bool, err error) {
-	stored, err := svc.Secret(ctx, signingKeyName, func() ([]byte, error) {
-		made = true
-		return newSigningKey(signingBits)
+	var ours []byte
+	stored, err := svc.Secret(ctx, signingKeyName, func() (key []byte, err error) {
+		ours, err = newSigningKey(signingBits)
+		return ours, err
 	})
 	if err != nil {
 		return signingKey{}, false, err
 	}
+	made = ours != nil && bytes.Equal(ours, stored) // another server may have been faster
 	entity, err := openpgp.ReadEntity(packet.NewReader(bytes.NewReader(stored)))
 	if err != nil {
 		return signingKey{}, false, fmt.Errorf("the key that signs providers cannot be read: %w", err)

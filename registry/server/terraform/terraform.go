@@ -8,6 +8,7 @@ package terraform
 import (
 	"encoding/json"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/registry/problem"
@@ -17,10 +18,14 @@ import (
 // New returns the protocol over a service.
 func New(svc *registry.Service, host foreign.Host) foreign.Protocol {
 	d := &door{svc: svc, host: host}
+	state := func(path string) foreign.Route {
+		return foreign.Route{Method: "GET", Path: path, Basic: true, Query: stateQuery, Handle: d.state}
+	}
 	return foreign.Protocol{
 		Routes: []foreign.Route{
 			{Method: "GET", Path: "/.well-known/terraform.json", Open: true, Handle: d.discovery},
-			{Method: "GET", Path: "/tf/state/{namespace}/{name}/{type}/{ref...}", Basic: true, Query: stateQuery, Handle: d.state},
+			state("/tf/state/{namespace}/{name}/{type}/{ref...}"),
+			state("/tf/state/{namespace}/{name}/{type}"), // without a ref it says so
 			read(modulesPath+"{namespace}/{name}/{system}/versions", d.moduleVersions),
 			read(modulesPath+"{namespace}/{name}/{system}/{version}/download", d.moduleDownload),
 			secret(packagesPath+"{secret}/{file}", d.modulePackage),
@@ -29,8 +34,7 @@ func New(svc *registry.Service, host foreign.Host) foreign.Protocol {
 			secret(zipsPath+"{secret}/{file}", d.providerZip),
 			secret(sumsPath+"{secret}/{file}", d.providerSums),
 		},
-		SecretPaths: []string{packagesPath, zipsPath, sumsPath},
-		Fail:        fail,
+		Fail: fail,
 	}
 }
 
@@ -49,6 +53,7 @@ func secret(path string, h handle) foreign.Route {
 type door struct {
 	svc  *registry.Service
 	host foreign.Host
+	key  atomic.Pointer[signingKey]
 }
 
 // artifact is the one that a path names.

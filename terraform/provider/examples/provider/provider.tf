@@ -1,8 +1,7 @@
 terraform {
   required_providers {
     almanac = {
-      source  = "almanac.example.com/cargomedia/almanac"
-      version = "~> 1.0"
+      source = "almanac.example.com/cargomedia/almanac" # the host of the registry itself
     }
   }
 }
