@@ -2,34 +2,18 @@ package main
 
 import (
 	"bytes"
-	"fmt"
 	"os"
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/cargomedia/packer-plugin-almanac/internal/pseudotty"
 	"github.com/cargomedia/packer-plugin-almanac/internal/servertest"
 )
 
 // terminal opens a pseudo-terminal; read returns what was written to it.
 func terminal(t *testing.T) (tty *os.File, read func() string) {
 	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	master, tty := pseudotty.Open(t)
 	var output bytes.Buffer
 	done := make(chan struct{})
 	go func() {

@@ -2,13 +2,12 @@ package vagranttest
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"strings"
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"github.com/cargomedia/packer-plugin-almanac/internal/pseudotty"
 )
 
 // Answer is what somebody at the keyboard answers to a prompt.
@@ -24,7 +23,7 @@ func (c *Client) Talk(t testing.TB, answers []Answer, args ...string) Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), runTime)
 	defer cancel()
-	master, tty := openTerminal(t)
+	master, tty := pseudotty.Open(t)
 	defer func() { _ = master.Close() }() // what was to be read is read
 	cmd := c.command(ctx, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
@@ -60,24 +59,4 @@ func converse(master *os.File, answers []Answer) string {
 			return all.String()
 		}
 	}
-}
-
-func openTerminal(t testing.TB) (master, tty *os.File) {
-	t.Helper()
-	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0); err != nil {
-		t.Fatal(err)
-	}
-	tty, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return master, tty
 }
