@@ -24,7 +24,7 @@ type cli struct {
 	Channel    channelCmd    `cmd:"" help:"Show and move channels."`
 	Revoke     revokeCmd     `cmd:"" help:"Take a version out of what is offered."`
 	Restore    restoreCmd    `cmd:"" help:"Offer a revoked version again."`
-	AWS        awsCmd        `cmd:"" name:"aws" help:"Hold what is recorded to what is in AWS."`
+	AWS        awsCmd        `cmd:"" name:"aws" help:"Adopt AMIs, check them, and tell what machines run."`
 	Artifact   artifactCmd   `cmd:"" help:"Change and delete artifacts."`
 	Terraform  terraformCmd  `cmd:"" help:"Write Terraform code that maps an artifact to its AMI ids."`
 	Completion completionCmd `cmd:"" help:"Print the code that completes commands in a shell."`
