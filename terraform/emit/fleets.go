@@ -6,92 +6,90 @@ import (
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
-	"github.com/zclconf/go-cty/cty"
 )
 
 // fleet is the instances that one resource is for.
 type fleet struct {
-	naming
+	ident fixed
 	// region is "" where the instances may be in several.
 	region    fixed
 	instances []Instance
 }
 
+func (f fleet) recorded() bool { return f.instances[0].Use != nil }
+
 // fleets groups instances by artifact, and those whose image is not recorded by image. A provider alias cannot come
-// from for_each, so with aliases each region is a fleet of its own.
+// from for_each, so with aliases each region is a fleet of its own. Two artifacts whose names are one for Terraform are
+// one fleet: to tell them apart, the name of each would depend on whether the other is there.
 func (w importWriter) fleets(instances []Instance) []fleet {
-	byKey := map[string]*fleet{}
-	var all []*fleet
+	var fleets []fleet
 	for _, i := range instances {
-		n := naming{Ident(i.ImageID), Ident(i.ImageID)}
-		key := i.ImageID
+		name := i.ImageID
 		if i.Use != nil {
-			name := i.Use.Artifact
-			n, key = naming{Ident(name.Name()), Ident(name.Namespace() + "_" + name.Name())}, string(name)
+			name = i.Use.Artifact.Namespace() + "_" + i.Use.Artifact.Name()
 		}
-		var region fixed
-		if w.several() && w.aliases {
-			region = fixed(i.Region)
-			suffix := "_" + string(alias(region))
-			n, key = naming{n.short + suffix, n.long + suffix}, key+" "+i.Region
+		f := fleet{ident: fixed(Ident(name))}
+		if w.aliases {
+			f.region = fixed(i.Region)
+			f.ident += "_" + alias(f.region)
 		}
-		if byKey[key] == nil {
-			byKey[key] = &fleet{naming: n, region: region}
-			all = append(all, byKey[key])
+		at := slices.IndexFunc(fleets, func(g fleet) bool { return g.ident == f.ident && g.region == f.region })
+		if at < 0 {
+			at = len(fleets)
+			fleets = append(fleets, f)
 		}
-		byKey[key].instances = append(byKey[key].instances, i)
+		fleets[at].instances = append(fleets[at].instances, i)
 	}
 	// The recorded ones come first, and of those the order is that of the names.
-	slices.SortStableFunc(all, func(a, b *fleet) int {
-		if a, b := a.instances[0].Use == nil, b.instances[0].Use == nil; a != b {
-			if a {
-				return 1
-			}
+	slices.SortStableFunc(fleets, func(a, b fleet) int {
+		switch {
+		case a.recorded() == b.recorded():
+			return strings.Compare(string(a.ident), string(b.ident))
+		case a.recorded():
 			return -1
 		}
-		return strings.Compare(a.long, b.long)
+		return 1
 	})
-	var sorted []fleet
-	for _, f := range all {
-		sorted = append(sorted, *f)
-	}
-	return sorted
+	return fleets
 }
 
 func (w importWriter) addFleets(instances []Instance) {
-	w.addHead(len(instances), "Once they are applied, they can be deleted; the resources stay.", "1.7",
-		"Next, terraform plan. Where it would change a machine, add what the machine has to the resource, until there is",
-		"nothing to add, to change and to destroy. A new AMI changes nothing: it is for machines that are made anew.")
-	fleets := w.fleets(instances)
-	names := make([]naming, len(fleets))
-	for i, f := range fleets {
-		names[i] = f.naming
+	afterwards := "Once they are applied, they can be deleted; the resources stay."
+	if len(instances) == 1 {
+		afterwards = "Once it is applied, it can be deleted; the resource stays."
 	}
-	for i, ident := range unique(names) {
-		w.addFleet(fleets[i], fixed(ident))
+	w.addHead(len(instances), afterwards, "1.7",
+		"Next, terraform plan. Where it would change a machine, add what the machine has to the resource, until there is",
+		"nothing to add, to change and to destroy. A new AMI changes nothing: it is for machines that are made anew.",
+		"",
+		"This file is for the first apply. After that do not write it again, but edit it: what was added here would be lost,",
+		"and a machine that is no longer in it is destroyed. For machines that come later, write another file without",
+		"for_each, or add them here.")
+	for _, f := range w.fleets(instances) {
+		w.addFleet(f)
 	}
 }
 
-func (w importWriter) addFleet(f fleet, ident fixed) {
+func (w importWriter) addFleet(f fleet) {
 	// The name is another than that of the locals with the artifact's AMI ids.
-	local := ident + "_instances"
+	local := f.ident + "_instances"
 	region := w.several() && !w.aliases
 	w.body.AppendNewline()
-	w.body.AppendNewBlock("locals", nil).Body().SetAttributeRaw(string(local), f.tokens(region))
+	w.body.AppendNewBlock("locals", nil).Body().SetAttributeRaw(string(local), w.tokens(f, region))
 
 	w.body.AppendNewline()
 	block := w.body.AppendNewBlock("import", nil).Body()
 	block.SetAttributeRaw("for_each", expression("local.%s", local))
-	block.SetAttributeRaw("to", expression("aws_instance.%s[each.key]", ident))
+	block.SetAttributeRaw("to", expression("aws_instance.%s[each.key]", f.ident))
 	if region {
-		block.SetAttributeRaw("id", expression(`"${each.value.id}@${each.value.region}"`))
+		block.SetAttributeRaw("id", expression(`"${each.key}@${each.value.region}"`))
 	} else {
-		block.SetAttributeRaw("id", expression("each.value.id"))
+		block.SetAttributeRaw("id", expression("each.key"))
 	}
 	w.addProvider(block, f.region)
 
 	w.body.AppendNewline()
-	resource := w.body.AppendNewBlock("resource", []string{"aws_instance", string(ident)}).Body()
+	resource := w.body.AppendNewBlock("resource", []string{"aws_instance", string(f.ident)}).Body()
 	resource.SetAttributeRaw("for_each", expression("local.%s", local))
 	w.addProvider(resource, f.region)
 	resource.AppendNewline()
@@ -106,33 +104,17 @@ func (w importWriter) addFleet(f fleet, ident fixed) {
 	lifecycle.SetAttributeRaw("ignore_changes", expression("[ami]"))
 }
 
-// tokens writes the map from the names of the instances to what they are, with a comment for each.
-func (f fleet) tokens(region bool) hclwrite.Tokens {
+// tokens writes the map from the ids of the instances to what they are, with a comment for each. A name would be nicer
+// to read than an id, but it can be given to another instance, too.
+func (w importWriter) tokens(f fleet, region bool) hclwrite.Tokens {
 	newline := &hclwrite.Token{Type: hclsyntax.TokenNewline, Bytes: []byte("\n")}
 	tokens := hclwrite.Tokens{{Type: hclsyntax.TokenOBrace, Bytes: []byte("{")}, newline}
-	for n, key := range f.keys() {
-		i := f.instances[n]
-		tokens = append(tokens, &hclwrite.Token{Type: hclsyntax.TokenComment, Bytes: []byte("# " + visible(i.origin()) + "\n")})
-		tokens = append(tokens, stringTokens(key)...)
+	for _, i := range f.instances {
+		tokens = append(tokens, &hclwrite.Token{Type: hclsyntax.TokenComment, Bytes: []byte("# " + visible(i.origin(w.now)) + "\n")})
+		tokens = append(tokens, stringTokens(i.ID)...)
 		tokens = append(tokens, &hclwrite.Token{Type: hclsyntax.TokenEqual, Bytes: []byte("=")})
 		tokens = append(tokens, i.describe(region).tokens()...)
 		tokens = append(tokens, newline)
 	}
 	return append(tokens, &hclwrite.Token{Type: hclsyntax.TokenCBrace, Bytes: []byte("}")})
-}
-
-// keys are the names of the instances, or the ids of those that have none to themselves.
-func (f fleet) keys() []string {
-	count := map[string]int{}
-	for _, i := range f.instances {
-		count[cty.NormalizeString(i.Name)]++
-	}
-	keys := make([]string, len(f.instances))
-	for n, i := range f.instances {
-		keys[n] = i.Name
-		if i.Name == "" || count[cty.NormalizeString(i.Name)] > 1 || instanceShape.MatchString(i.Name) {
-			keys[n] = i.ID
-		}
-	}
-	return keys
 }

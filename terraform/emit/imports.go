@@ -37,8 +37,10 @@ type ImportOptions struct {
 	// ForEach writes one resource for all instances of an artifact, with for_each, instead of import blocks alone.
 	ForEach bool
 	// AWSProvider is the major version of hashicorp/aws: 6 (also for 0) or 5. It makes a difference for instances in
-	// several regions.
+	// several regions, and for the names of fleets: for 5 each has a region.
 	AWSProvider int
+	// Now is when they are written: a revocation after it is still to come. Zero is the time of the call.
+	Now time.Time
 }
 
 // Validate checks the options. Invalid: each problem, with the field.
@@ -48,6 +50,9 @@ func (o ImportOptions) Validate() error { return Options{AWSProvider: o.AWSProvi
 // -generate-config-out (Terraform 1.5); or, for each artifact and each image that is not recorded, one with for_each
 // and the resource that it needs, which ignores new images (1.7). A comment says what each instance was launched from.
 // The same instances and options give the same bytes, whatever the order.
+//
+// An address has the id of its instance. Which other instances there are makes no difference to it, so that a file with
+// more of them moves none; see [WriteNew] for one with fewer.
 //
 // Where instances are in several regions, an id ends in @REGION for hashicorp/aws 6; this was not tried with the real
 // provider. For 5, provider aliases are named that a comment lays out. Where all are in one region, it is the
@@ -67,7 +72,10 @@ func Imports(instances []Instance, o ImportOptions) ([]byte, error) {
 		return nil, &registry.Error{Kind: registry.Invalid, Msg: "import blocks cannot be written for these instances", Fields: problems}
 	}
 	f := hclwrite.NewEmptyFile()
-	w := importWriter{body: f.Body(), aliases: o.AWSProvider == aliasAWSProvider, regions: instanceRegions(instances)}
+	w := importWriter{body: f.Body(), aliases: o.AWSProvider == aliasAWSProvider, regions: instanceRegions(instances), now: o.Now}
+	if w.now.IsZero() {
+		w.now = time.Now()
+	}
 	if o.ForEach {
 		w.addFleets(instances)
 	} else {
@@ -118,11 +126,11 @@ func badInstances(instances []Instance) []registry.FieldError {
 	return problems
 }
 
-// describe lays out an instance: what a fleet's local says of it.
+// describe lays out an instance: what a fleet's local says of it, under its id.
 func (i Instance) describe(region bool) object {
 	tags := maps.Clone(i.Tags)
 	maps.DeleteFunc(tags, func(key, _ string) bool { return strings.HasPrefix(key, "aws:") })
-	o := object{{"id", i.ID}}
+	var o object
 	if region {
 		o = append(o, member{"region", i.Region})
 	}
@@ -134,13 +142,17 @@ func (i Instance) describe(region bool) object {
 }
 
 // origin says what an instance was launched from, for a comment.
-func (i Instance) origin() string {
+func (i Instance) origin(now time.Time) string {
 	if i.Use == nil {
 		return fmt.Sprintf("launched from %s (%s), which the registry does not know", i.ImageID, i.Region)
 	}
 	text := fmt.Sprintf("launched from %s %s (%s)", i.Use.Artifact, i.Use.Version, i.Region)
 	if r := i.Use.Revocation; r != nil {
-		text += ", revoked as of " + r.At.UTC().Format(time.DateOnly)
+		verb := "revoked as of"
+		if r.At.After(now) {
+			verb = "which will be revoked on"
+		}
+		text += ", " + verb + " " + r.At.UTC().Format(time.DateOnly)
 	}
 	switch {
 	case i.Current != nil:
@@ -157,32 +169,30 @@ type importWriter struct {
 	// regions are those of all instances. With aliases, each has a provider of its own if there are several.
 	regions []fixed
 	aliases bool
+	now     time.Time
 }
 
 // several says whether the code must say which region an instance is in.
 func (w importWriter) several() bool { return len(w.regions) > 1 }
 
 func (w importWriter) addImports(instances []Instance) {
-	w.addHead(len(instances), "Once they are applied, this file can be deleted.", "1.5",
+	afterwards := "Once they are applied, this file can be deleted."
+	if len(instances) == 1 {
+		afterwards = "Once it is applied, this file can be deleted."
+	}
+	w.addHead(len(instances), afterwards, "1.5",
 		"Next, let Terraform write the code of the resources, and read it before it is applied:",
 		"",
 		"  terraform plan -generate-config-out=generated.tf",
 		"",
-		"A new AMI replaces an aws_instance; one that must stay gets lifecycle { ignore_changes = [ami] } there.")
-	names := make([]naming, len(instances))
-	for n, i := range instances {
-		short := Ident(i.Name)
-		if i.Name == "" {
-			short = Ident(i.ID)
-		}
-		names[n] = naming{short: short, long: short + "_" + Ident(i.ID)}
-	}
-	for n, ident := range unique(names) {
-		i := instances[n]
+		"A new AMI replaces an aws_instance; one that must stay gets lifecycle { ignore_changes = [ami] } there.",
+		"",
+		"This file is for the first apply. For machines that come later, write another one.")
+	for _, i := range instances {
 		w.body.AppendNewline()
-		addComment(w.body, i.origin())
+		addComment(w.body, i.origin(w.now))
 		block := w.body.AppendNewBlock("import", nil).Body()
-		block.SetAttributeRaw("to", expression("aws_instance.%s", fixed(ident)))
+		block.SetAttributeRaw("to", expression("aws_instance.%s", i.ident()))
 		id := i.ID
 		if w.several() && !w.aliases {
 			id += "@" + i.Region
@@ -190,6 +200,14 @@ func (w importWriter) addImports(instances []Instance) {
 		block.SetAttributeValue("id", cty.StringVal(id))
 		w.addProvider(block, fixed(i.Region))
 	}
+}
+
+// ident names the resource of an instance. The id is always in it: a name that is free today may be taken tomorrow.
+func (i Instance) ident() fixed {
+	if i.Name == "" {
+		return fixed(Ident(i.ID))
+	}
+	return fixed(Ident(i.Name) + "_" + Ident(i.ID))
 }
 
 // addHead says what the file is for, and which Terraform it needs.
@@ -225,27 +243,4 @@ func (w importWriter) addProvider(block *hclwrite.Body, region fixed) {
 	if w.several() && w.aliases {
 		block.SetAttributeRaw("provider", expression("aws.%s", alias(region)))
 	}
-}
-
-// naming is what a thing may be called: briefly if nothing else is called so, else at length.
-type naming struct{ short, long string }
-
-// unique gives each thing a name of its own.
-func unique(things []naming) []string {
-	count := map[string]int{}
-	for _, n := range things {
-		count[n.short]++
-	}
-	names, taken := make([]string, len(things)), map[string]bool{}
-	for i, n := range things {
-		name := n.short
-		if count[n.short] > 1 {
-			name = n.long
-		}
-		for taken[name] { // something is called like another at length
-			name += "_"
-		}
-		names[i], taken[name] = name, true
-	}
-	return names
 }

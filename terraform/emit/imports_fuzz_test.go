@@ -91,13 +91,12 @@ func checkImports(t *testing.T, content []byte, instances []emit.Instance, o emi
 				if diags.HasErrors() {
 					t.Fatal(diags)
 				}
-				for _, instance := range value.AsValueMap() {
+				for id, instance := range value.AsValueMap() {
 					members := instance.AsValueMap()
 					if members["tags"].IsNull() {
 						delete(members, "tags")
 					}
-					what := plain(t, cty.ObjectVal(members)).(map[string]any)
-					add(what["id"].(string), what)
+					add(id, plain(t, cty.ObjectVal(members)).(map[string]any))
 				}
 			}
 		case o.ForEach && (block.Type == "import" || strings.HasPrefix(kind, "resource aws_instance ")):
@@ -120,7 +119,7 @@ func wantImports(instances []emit.Instance, o emit.ImportOptions) map[string]map
 			id += "@" + i.Region
 		}
 		if o.ForEach {
-			what = map[string]any{"id": i.ID, "ami": cty.NormalizeString(i.ImageID), "instance_type": cty.NormalizeString(i.Type)}
+			what = map[string]any{"ami": cty.NormalizeString(i.ImageID), "instance_type": cty.NormalizeString(i.Type)}
 			if o.AWSProvider != 5 {
 				what["region"] = i.Region
 			}

@@ -101,5 +101,62 @@ func changeImageOfAFleet(t *testing.T, c tftest.Client) {
 
 	// The stub would replace it otherwise.
 	w.Write("import.tf", strings.NewReplacer("ignore_changes = [ami]", "", `"ami-0e3"`, `"ami-0e9"`).Replace(content))
-	wantIn(t, w.MustRun("plan"), `aws_instance.cargomedia_app["web"] must be replaced`)
+	wantIn(t, w.MustRun("plan"), `aws_instance.cargomedia_app["i-0a02"] must be replaced`)
+}
+
+func TestMoreInstancesDestroyNone(t *testing.T) {
+	tftest.Each(t, addInstances, tftest.ImportForEach)
+}
+
+// addInstances applies a file of one instance, and writes it again when there are more.
+func addInstances(t *testing.T, c tftest.Client) {
+	first := europe()[0]
+	namesake := func(change func(*emit.Instance)) emit.Instance {
+		i := first
+		i.ID = "i-0b01"
+		use := *first.Use
+		i.Use = &use
+		change(&i)
+		return i
+	}
+	for _, tc := range []struct {
+		name string
+		more emit.Instance
+		aws  []int
+	}{
+		{"of the same name", namesake(func(*emit.Instance) {}), []int{6, 5}},
+		{"of an artifact of the same name in another namespace", namesake(func(i *emit.Instance) { i.Use.Artifact = "third/app" }), []int{6, 5}},
+		{"of an artifact whose name is the same to Terraform", namesake(func(i *emit.Instance) { i.Use.Artifact = "cargomedia_app/x" }), []int{6}},
+		{"in another region", namesake(func(i *emit.Instance) { i.Region = "us-east-1" }), []int{6, 5}},
+	} {
+		for _, aws := range tc.aws {
+			t.Run(fmt.Sprintf("%s, AWS provider %d", tc.name, aws), func(t *testing.T) {
+				first := first
+				if tc.more.Use.Artifact == "cargomedia_app/x" {
+					use := *first.Use
+					use.Artifact = "cargomedia/app_x"
+					first.Use = &use
+				}
+				all := []emit.Instance{first, tc.more}
+				o := emit.ImportOptions{AWSProvider: aws, ForEach: true}
+				w := running(t, c, all, aws)
+				before := w.Instances()
+				path := filepath.Join(w.Dir, "import.tf")
+				if err := emit.WriteNew(path, []byte(imports(t, all[:1], o)), false); err != nil {
+					t.Fatal(err)
+				}
+				w.MustRun("init")
+				w.MustRun("apply", "-auto-approve")
+				if err := emit.WriteNew(path, []byte(imports(t, all, o)), true); err != nil {
+					t.Fatal(err)
+				}
+				wantIn(t, w.MustRun("plan"), "Plan: 1 to import, 0 to add, 0 to change, 0 to destroy.")
+				w.MustRun("apply", "-auto-approve")
+				wantIn(t, w.MustRun("plan"), "No changes.")
+				if diff := cmp.Diff(before, w.Instances()); diff != "" {
+					t.Errorf("the machines have changed (-before +after):\n%s", diff)
+				}
+			})
+		}
+	}
 }

@@ -33,6 +33,9 @@ func machines() []emit.Instance {
 	}
 }
 
+// written is after the revocation of a version.
+var written = time.Date(2026, 5, 1, 0, 0, 0, 0, time.UTC)
+
 // europe are the machines of one region.
 func europe() []emit.Instance {
 	return slices.DeleteFunc(machines(), func(i emit.Instance) bool { return i.Region != "eu-west-1" })
@@ -58,9 +61,11 @@ func TestGoldenImports(t *testing.T) {
 		{"imports_aws5.tf", machines(), emit.ImportOptions{AWSProvider: 5}},
 		{"fleets.tf", europe(), emit.ImportOptions{ForEach: true}},
 		{"fleets_regions.tf", machines(), emit.ImportOptions{ForEach: true}},
+		{"fleets_region_aws5.tf", europe(), emit.ImportOptions{ForEach: true, AWSProvider: 5}},
 		{"fleets_aws5.tf", machines(), emit.ImportOptions{ForEach: true, AWSProvider: 5}},
 	} {
 		t.Run(tc.file, func(t *testing.T) {
+			tc.o.Now = written
 			got := imports(t, tc.instances, tc.o)
 			equalHCL(t, tc.file, got)
 			slices.Reverse(tc.instances)
@@ -69,6 +74,53 @@ func TestGoldenImports(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestImportOfOneInstance(t *testing.T) {
+	one := machines()[:1]
+	for _, tc := range []struct {
+		name string
+		o    emit.ImportOptions
+		want string
+	}{
+		{"alone", emit.ImportOptions{}, "# Import block for an EC2 instance, written by almanac. Once it is applied, this file can be deleted.\n"},
+		{"as a fleet", emit.ImportOptions{ForEach: true}, "# Import block for an EC2 instance, written by almanac. Once it is applied, it can be deleted; the resource stays.\n"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := imports(t, one, tc.o); !strings.HasPrefix(got, tc.want) {
+				t.Errorf("got %s\nwant %s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestImportsTellARevocation(t *testing.T) {
+	at := time.Date(2026, 4, 2, 8, 0, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		name string
+		now  time.Time
+		want string
+	}{
+		{"that is to come", at.Add(-time.Second), "1.2.0 (eu-west-1), which will be revoked on 2026-04-02; production is 1.4.0\n"},
+		{"that has come", at, "1.2.0 (eu-west-1), revoked as of 2026-04-02; production is 1.4.0\n"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := imports(t, europe(), emit.ImportOptions{Now: tc.now}); !strings.Contains(got, tc.want) {
+				t.Errorf("got %s\nwant %s", got, tc.want)
+			}
+		})
+	}
+	t.Run("that is to come, by the clock", func(t *testing.T) {
+		instances := europe()
+		for _, i := range instances {
+			if i.Use != nil && i.Use.Revocation != nil {
+				i.Use.Revocation.At = time.Now().AddDate(1, 0, 0)
+			}
+		}
+		if got := imports(t, instances, emit.ImportOptions{}); !strings.Contains(got, "which will be revoked on") {
+			t.Errorf("got %s", got)
+		}
+	})
 }
 
 func TestImportsAreRefused(t *testing.T) {

@@ -65,14 +65,16 @@ func Write(path string, content []byte, force bool) error {
 }
 
 // WriteNew is [Write] for what [Imports] made, which people may change afterwards: whatever else is in the file is a
-// Conflict, unless force.
+// Conflict, unless force. Also with force it is one where the file has the address of a resource or of an import that the
+// content lacks, because Terraform destroys what is no longer in the code; and where the file cannot be read as HCL, so
+// that nobody can tell.
 func WriteNew(path string, content []byte, force bool) error {
 	if err := CheckNewPath(path); err != nil {
 		return err
 	}
-	return write(path, content, func([]byte) error {
+	return write(path, content, func(existing []byte) error {
 		if force {
-			return nil
+			return losesNothing(path, existing, content)
 		}
 		return registry.Errorf(registry.Conflict, "%s is there already; choose another path, or force it", path)
 	})

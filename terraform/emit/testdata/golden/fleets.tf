@@ -3,12 +3,15 @@
 # Needs Terraform >= 1.7, and eu-west-1 as the region of the provider.
 # Next, terraform plan. Where it would change a machine, add what the machine has to the resource, until there is
 # nothing to add, to change and to destroy. A new AMI changes nothing: it is for machines that are made anew.
+#
+# This file is for the first apply. After that do not write it again, but edit it: what was added here would be lost,
+# and a machine that is no longer in it is destroyed. For machines that come later, write another file without
+# for_each, or add them here.
 
 locals {
   cargomedia_app_instances = {
     # launched from cargomedia/app 1.2.0 (eu-west-1), revoked as of 2026-04-02; production is 1.4.0
-    "1 batch $${x}" = {
-      "id"            = "i-0a03"
+    "i-0a03" = {
       "ami"           = "ami-0e2"
       "instance_type" = "t3.large"
       "tags" = {
@@ -17,8 +20,7 @@ locals {
       }
     }
     # launched from cargomedia/app 1.3.0 (eu-west-1); production is 1.4.0
-    "web" = {
-      "id"            = "i-0a02"
+    "i-0a02" = {
       "ami"           = "ami-0e3"
       "instance_type" = "t3.micro"
       "tags" = {
@@ -32,7 +34,7 @@ locals {
 import {
   for_each = local.cargomedia_app_instances
   to       = aws_instance.cargomedia_app[each.key]
-  id       = each.value.id
+  id       = each.key
 }
 
 resource "aws_instance" "cargomedia_app" {
@@ -51,7 +53,6 @@ locals {
   other_app_instances = {
     # launched from other/app 1.1.0 (eu-west-1); no version is production
     "i-0a04" = {
-      "id"            = "i-0a04"
       "ami"           = "ami-0d1"
       "instance_type" = "m6g.large"
       "tags"          = null
@@ -62,7 +63,7 @@ locals {
 import {
   for_each = local.other_app_instances
   to       = aws_instance.other_app[each.key]
-  id       = each.value.id
+  id       = each.key
 }
 
 resource "aws_instance" "other_app" {
@@ -80,8 +81,7 @@ resource "aws_instance" "other_app" {
 locals {
   ami_0f0_instances = {
     # launched from ami-0f0 (eu-west-1), which the registry does not know
-    "stray" = {
-      "id"            = "i-0a05"
+    "i-0a05" = {
       "ami"           = "ami-0f0"
       "instance_type" = "t3.micro"
       "tags" = {
@@ -94,7 +94,7 @@ locals {
 import {
   for_each = local.ami_0f0_instances
   to       = aws_instance.ami_0f0[each.key]
-  id       = each.value.id
+  id       = each.key
 }
 
 resource "aws_instance" "ami_0f0" {

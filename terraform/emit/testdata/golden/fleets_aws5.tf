@@ -14,12 +14,15 @@
 #
 # Next, terraform plan. Where it would change a machine, add what the machine has to the resource, until there is
 # nothing to add, to change and to destroy. A new AMI changes nothing: it is for machines that are made anew.
+#
+# This file is for the first apply. After that do not write it again, but edit it: what was added here would be lost,
+# and a machine that is no longer in it is destroyed. For machines that come later, write another file without
+# for_each, or add them here.
 
 locals {
   cargomedia_app_eu_west_1_instances = {
     # launched from cargomedia/app 1.2.0 (eu-west-1), revoked as of 2026-04-02; production is 1.4.0
-    "1 batch $${x}" = {
-      "id"            = "i-0a03"
+    "i-0a03" = {
       "ami"           = "ami-0e2"
       "instance_type" = "t3.large"
       "tags" = {
@@ -28,8 +31,7 @@ locals {
       }
     }
     # launched from cargomedia/app 1.3.0 (eu-west-1); production is 1.4.0
-    "web" = {
-      "id"            = "i-0a02"
+    "i-0a02" = {
       "ami"           = "ami-0e3"
       "instance_type" = "t3.micro"
       "tags" = {
@@ -43,7 +45,7 @@ locals {
 import {
   for_each = local.cargomedia_app_eu_west_1_instances
   to       = aws_instance.cargomedia_app_eu_west_1[each.key]
-  id       = each.value.id
+  id       = each.key
   provider = aws.eu_west_1
 }
 
@@ -61,10 +63,9 @@ resource "aws_instance" "cargomedia_app_eu_west_1" {
 }
 
 locals {
-  app_us_east_1_instances = {
+  cargomedia_app_us_east_1_instances = {
     # launched from cargomedia/app 1.4.0 (us-east-1); production is 1.4.0
-    "web" = {
-      "id"            = "i-0a01"
+    "i-0a01" = {
       "ami"           = "ami-0u4"
       "instance_type" = "t3.micro"
       "tags" = {
@@ -76,14 +77,14 @@ locals {
 }
 
 import {
-  for_each = local.app_us_east_1_instances
-  to       = aws_instance.app_us_east_1[each.key]
-  id       = each.value.id
+  for_each = local.cargomedia_app_us_east_1_instances
+  to       = aws_instance.cargomedia_app_us_east_1[each.key]
+  id       = each.key
   provider = aws.us_east_1
 }
 
-resource "aws_instance" "app_us_east_1" {
-  for_each = local.app_us_east_1_instances
+resource "aws_instance" "cargomedia_app_us_east_1" {
+  for_each = local.cargomedia_app_us_east_1_instances
   provider = aws.us_east_1
 
   ami           = each.value.ami
@@ -99,7 +100,6 @@ locals {
   other_app_eu_west_1_instances = {
     # launched from other/app 1.1.0 (eu-west-1); no version is production
     "i-0a04" = {
-      "id"            = "i-0a04"
       "ami"           = "ami-0d1"
       "instance_type" = "m6g.large"
       "tags"          = null
@@ -110,7 +110,7 @@ locals {
 import {
   for_each = local.other_app_eu_west_1_instances
   to       = aws_instance.other_app_eu_west_1[each.key]
-  id       = each.value.id
+  id       = each.key
   provider = aws.eu_west_1
 }
 
@@ -130,8 +130,7 @@ resource "aws_instance" "other_app_eu_west_1" {
 locals {
   ami_0f0_eu_west_1_instances = {
     # launched from ami-0f0 (eu-west-1), which the registry does not know
-    "stray" = {
-      "id"            = "i-0a05"
+    "i-0a05" = {
       "ami"           = "ami-0f0"
       "instance_type" = "t3.micro"
       "tags" = {
@@ -144,7 +143,7 @@ locals {
 import {
   for_each = local.ami_0f0_eu_west_1_instances
   to       = aws_instance.ami_0f0_eu_west_1[each.key]
-  id       = each.value.id
+  id       = each.key
   provider = aws.eu_west_1
 }
 

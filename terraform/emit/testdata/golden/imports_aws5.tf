@@ -17,6 +17,8 @@
 #   terraform plan -generate-config-out=generated.tf
 #
 # A new AMI replaces an aws_instance; one that must stay gets lifecycle { ignore_changes = [ami] } there.
+#
+# This file is for the first apply. For machines that come later, write another one.
 
 # launched from other/app 1.1.0 (eu-west-1); no version is production
 import {
@@ -27,14 +29,14 @@ import {
 
 # launched from cargomedia/app 1.2.0 (eu-west-1), revoked as of 2026-04-02; production is 1.4.0
 import {
-  to       = aws_instance._1_batch___x_
+  to       = aws_instance._1_batch___x__i_0a03
   id       = "i-0a03"
   provider = aws.eu_west_1
 }
 
 # launched from ami-0f0 (eu-west-1), which the registry does not know
 import {
-  to       = aws_instance.stray
+  to       = aws_instance.stray_i_0a05
   id       = "i-0a05"
   provider = aws.eu_west_1
 }
