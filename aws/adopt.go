@@ -15,6 +15,7 @@ type AdoptLookup interface {
 	imageLookup
 	Version(ctx context.Context, artifact, ref string) (registry.Version, error)
 	Versions(ctx context.Context, artifact string, f registry.VersionFilter) (registry.VersionPage, error)
+	Channel(ctx context.Context, artifact, channel string) (registry.ChannelHistory, error)
 }
 
 // Adoption is what is to be recorded of AMIs that exist already, and what is not.
@@ -24,6 +25,8 @@ type Adoption struct {
 	Builds []AdoptedBuild `json:"builds"`
 	// Skipped are the AMIs that are left alone.
 	Skipped []SkippedAMI `json:"skipped"`
+	// Channels are those that were asked for.
+	Channels []AdoptedChannel `json:"channels"`
 }
 
 // AdoptAction is what becomes of a build.
@@ -55,6 +58,7 @@ type AdoptedBuild struct {
 	Receipt *registry.Receipt `json:"receipt,omitempty"`
 
 	publication registry.Publication
+	requested   []string // channels that its version, which is open, was begun with
 }
 
 // SkippedAMI is an AMI that is left alone.
@@ -63,6 +67,10 @@ type SkippedAMI struct {
 	Reason string `json:"reason"`
 	// Conflict is true for one that would be recorded, but could be meant for the place of another.
 	Conflict bool `json:"conflict"`
+	// Remedy is what somebody can do about a conflict.
+	Remedy string `json:"remedy,omitempty"`
+	// Held is true for one that is recorded once others are: pending ones, conflicts, or those of an older version.
+	Held bool `json:"held"`
 }
 
 // Changes are how many builds are to be recorded, or were.
@@ -84,31 +92,36 @@ func (a Adoption) Conflicts() []SkippedAMI {
 // PlanAdoption makes AMIs versions of one artifact; it records nothing. AMIs of one name are one version, made
 // when the oldest of them was; those of one architecture are one build of it, and copies of each other in
 // their regions. The versions are in the order in which they were made, so that their numbers tell the history.
-// An AMI of a name that the artifact has already is added to that version. The channels are those that move to the
-// newest version that is made.
+// An AMI is added to a version that the artifact has already, where that has its name, or the AMI in another region
+// that it is a copy of. The channels are those that move to the newest version that is made.
 //
 // An AMI is skipped that cannot be used, that an artifact has already, or whose version would become latest though it
-// is older than what latest is. It is a conflict when it is one of two in the same place.
+// is older than what latest is. It is a conflict when it is one of two in the same place. A name that has a conflict,
+// or an AMI that is pending, becomes no version before that is settled, nor does any newer name: else it would come
+// too late.
 func PlanAdoption(ctx context.Context, lookup AdoptLookup, artifact string, images []AMI, channels []string) (Adoption, error) {
-	p := adopting{lookup: lookup, plan: Adoption{Artifact: artifact, Builds: []AdoptedBuild{}, Skipped: []SkippedAMI{}}}
-	names, err := p.group(ctx, images)
+	p := adopting{lookup: lookup, plan: Adoption{Artifact: artifact, Builds: []AdoptedBuild{}, Skipped: []SkippedAMI{}, Channels: []AdoptedChannel{}}}
+	known, err := p.findLatest(ctx)
 	if err != nil {
 		return Adoption{}, err
 	}
-	known, err := p.findLatest(ctx)
+	names, err := p.group(ctx, images)
 	if err == nil && known {
 		err = concurrently(ctx, names, p.findVersion)
 	}
 	if err != nil {
 		return Adoption{}, err
 	}
+	names = merge(names)
 	slices.SortStableFunc(names, func(a, b *amiName) int {
 		return cmp.Or(a.createdAt().Compare(b.createdAt()), strings.Compare(a.name, b.name))
 	})
 	for _, n := range names {
 		p.add(n)
 	}
-	p.promote(channels)
+	if err := p.promote(ctx, known, channels); err != nil {
+		return Adoption{}, err
+	}
 	slices.SortStableFunc(p.plan.Skipped, func(a, b SkippedAMI) int { return CompareAMIs(a.AMI, b.AMI) })
 	return p.plan, nil
 }
@@ -116,104 +129,40 @@ func PlanAdoption(ctx context.Context, lookup AdoptLookup, artifact string, imag
 // adopting is the making of a plan.
 type adopting struct {
 	lookup AdoptLookup
-	latest *registry.Version // nil when no version with AMIs is offered
-	plan   Adoption
+	latest *registry.Version // nil when no version with AMIs is complete
+	// holding is the oldest name that waits, without a version; "" when none does.
+	holding string
+	plan    Adoption
 }
-
-// amiName is all AMIs of one name that are not skipped.
-type amiName struct {
-	name string
-	amis []AMI // oldest first
-	// uses are the builds of the artifact that have AMIs of the name.
-	uses map[place]registry.ImageUse
-	// version has the name, or is the zero Version.
-	version registry.Version
-	// versions are the versions that have AMIs of the name.
-	versions []registry.VersionID
-}
-
-func (n *amiName) createdAt() time.Time { return n.amis[0].CreatedAt }
-
-// fingerprint names the run of a name's version. It stays the same whatever copies there are.
-func (n *amiName) fingerprint() string { return adoptedFingerprint(n.name) }
 
 func (p *adopting) skip(a AMI, reason string) {
 	p.plan.Skipped = append(p.plan.Skipped, SkippedAMI{AMI: a, Reason: reason})
 }
 
-func (p *adopting) conflict(a AMI, reason string) {
-	p.plan.Skipped = append(p.plan.Skipped, SkippedAMI{AMI: a, Reason: reason, Conflict: true})
+func (p *adopting) hold(a AMI, reason string) {
+	p.plan.Skipped = append(p.plan.Skipped, SkippedAMI{AMI: a, Reason: reason, Held: true})
 }
 
-// group puts AMIs that can be recorded together by their names.
-func (p *adopting) group(ctx context.Context, images []AMI) ([]*amiName, error) {
-	var usable []AMI
-	var places []place
-	for _, a := range slices.SortedFunc(slices.Values(images), CompareAMIs) {
-		if reason := a.unusable(); reason != "" {
-			p.skip(a, reason)
-			continue
-		}
-		usable, places = append(usable, a), append(places, a.place())
-	}
-	uses, err := imageUses(ctx, p.lookup, places)
-	if err != nil {
-		return nil, err
-	}
-	var names []*amiName
-	byName := map[string]*amiName{}
-	for _, a := range usable {
-		found := uses[a.place()]
-		at := slices.IndexFunc(found, func(u registry.ImageUse) bool { return string(u.Artifact) == p.plan.Artifact })
-		if at < 0 && len(found) > 0 {
-			p.skip(a, string(found[0].Artifact)+" "+found[0].Version+" has it already")
-			continue
-		}
-		n := byName[a.Name]
-		if n == nil {
-			n = &amiName{name: a.Name, uses: map[place]registry.ImageUse{}}
-			byName[a.Name] = n
-			names = append(names, n)
-		}
-		n.amis = append(n.amis, a)
-		if at >= 0 {
-			n.uses[a.place()] = found[at]
-		}
-	}
-	return names, nil
+func (p *adopting) conflict(c conflict) {
+	p.plan.Skipped = append(p.plan.Skipped, SkippedAMI{AMI: c.ami, Reason: c.reason, Remedy: c.remedy, Conflict: true})
 }
 
-// findLatest finds the version behind which no other may be recorded, and says whether there is the artifact.
+// findLatest finds the version behind which no other may be recorded, and says whether there is the artifact. A
+// version that is revoked may be restored, and counts.
 func (p *adopting) findLatest(ctx context.Context) (known bool, err error) {
-	page, err := p.lookup.Versions(ctx, p.plan.Artifact, registry.VersionFilter{Type: string(registry.AmazonImage), Offered: true, Limit: 1})
-	if registry.KindOf(err) == registry.NotFound {
-		return false, nil
-	}
-	if err == nil && len(page.Versions) > 0 {
-		p.latest = &page.Versions[0]
-	}
-	return true, err
-}
-
-// findVersion looks for the version that has a name's AMIs, or had others of it.
-func (p *adopting) findVersion(ctx context.Context, n *amiName) (err error) {
-	for _, use := range n.uses {
-		if !slices.Contains(n.versions, use.VersionID) {
-			n.versions = append(n.versions, use.VersionID)
-		}
-	}
-	slices.SortFunc(n.versions, func(a, b registry.VersionID) int { return cmp.Compare(a.Number, b.Number) })
-	switch {
-	case len(n.versions) > 1:
-	case len(n.versions) == 0:
-		n.version, err = p.lookup.Version(ctx, p.plan.Artifact, "fingerprint:"+n.fingerprint())
+	for _, offered := range []bool{true, false} {
+		page, err := p.lookup.Versions(ctx, p.plan.Artifact, registry.VersionFilter{
+			Type: string(registry.AmazonImage), Status: string(registry.StatusComplete), Offered: offered, Limit: 1,
+		})
 		if registry.KindOf(err) == registry.NotFound {
-			return nil
+			return false, nil
 		}
-	case len(n.uses) == len(n.amis):
-		n.version.VersionID = n.versions[0] // nothing is to be added to it
-	default:
-		n.version, err = p.lookup.Version(ctx, p.plan.Artifact, n.versions[0].Version)
+		if err != nil {
+			return true, err
+		}
+		if len(page.Versions) > 0 && (p.latest == nil || page.Versions[0].CreatedAt.After(p.latest.CreatedAt)) {
+			p.latest = &page.Versions[0]
+		}
 	}
-	return err
+	return true, nil
 }

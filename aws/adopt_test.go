@@ -232,21 +232,49 @@ func TestAdopt(t *testing.T) {
 func TestAdoptConflicts(t *testing.T) {
 	sim := simulate(t)
 	c := registryClient(t)
-	seed(t, sim, images(image(eu, "app-1", 1, id("ami-0000000a")), image(eu, "app-1", 2, id("ami-0000000b")), image(us, "app-1", 3),
+	seed(t, sim, images(image(eu, "app-0", 1), image(eu, "app-1", 1, id("ami-0000000a")), image(eu, "app-1", 2, id("ami-0000000b")), image(us, "app-1", 3),
 		image(eu, "app-2", 4, id("ami-0000000c")), image(us, "app-2", 4), image(eu, "app-3", 5), image(us, "app-3", 5, id("ami-0000000f"))))
-	t.Run("two of one name in a region", func(t *testing.T) {
-		p := adopt(t, c, app, adoption{filters: []aws.Filter{filter(t, "name=app-1,app-2")}})
-		want(t, "builds", builds(p), "new app-1 adopted.x86_64: us-east-1+", "new app-2 adopted.x86_64: eu-west-1+ us-east-1+")
+	only := func(names string) adoption { return adoption{filters: []aws.Filter{filter(t, "name="+names)}} }
+	t.Run("two of one name in a region hold it back, and what is newer", func(t *testing.T) {
+		a := only("app-0,app-1,app-2")
+		a.channels = []string{"production"}
+		p := adopt(t, c, app, a)
+		want(t, "builds", builds(p), "new app-0 adopted.x86_64: eu-west-1+")
 		want(t, "skipped", skipped(p), "conflict app-1 eu-west-1: ami-0000000b has the same name, architecture and region",
-			"conflict app-1 eu-west-1: ami-0000000a has the same name, architecture and region")
+			"conflict app-1 eu-west-1: ami-0000000a has the same name, architecture and region",
+			"app-1 us-east-1: waits until the conflict of its name is settled",
+			"app-2 eu-west-1: waits for app-1, which is older and comes first", "app-2 us-east-1: waits for app-1, which is older and comes first")
+		if r := p.Conflicts()[0].Remedy; !strings.HasPrefix(r, "deregister the one of two AMIs") {
+			t.Errorf("got remedy %q", r)
+		}
 	})
-	t.Run("one beside what is recorded", func(t *testing.T) {
+	t.Run("nothing comes too late for the remedy", func(t *testing.T) {
+		found, err := reader(t).Images(t.Context(), []string{eu, us}, nil, only("app-1,app-2").filters...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = slices.DeleteFunc(found, func(a aws.AMI) bool { return a.ID == "ami-0000000b" }) // deregistered
+		p, err := aws.PlanAdoption(t.Context(), c, app, found, nil)
+		if err == nil {
+			err = p.Record(t.Context(), c)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, "builds", builds(p), "new app-1 adopted.x86_64: eu-west-1+ us-east-1+", "new app-2 adopted.x86_64: eu-west-1+ us-east-1+")
+		want(t, "skipped", skipped(p))
+	})
+	t.Run("one that was made again beside what is recorded", func(t *testing.T) {
 		seed(t, sim, images(image(eu, "app-2", 6, id("ami-0000000d"))))
-		p := adopt(t, c, app, adoption{filters: []aws.Filter{filter(t, "name=app-2")}})
+		copyOf(t, sim, eu, "ami-0000000d", ap, "app-2")
+		p := adopt(t, c, app, only("app-2"))
 		want(t, "builds", builds(p), "recorded app-2 adopted.x86_64: eu-west-1 us-east-1")
-		want(t, "skipped", skipped(p), "conflict app-2 eu-west-1: cargomedia/app 0.2.0 has ami-0000000c of this name in eu-west-1")
-		if len(p.Conflicts()) != 1 {
-			t.Errorf("got conflicts %v", p.Conflicts())
+		want(t, "skipped", skipped(p), "conflict app-2 eu-west-1: cargomedia/app 0.3.0 has ami-0000000c of this name in eu-west-1, and what a version has stays",
+			"conflict app-2 ap-southeast-2: is a copy of ami-0000000d in eu-west-1, which is in conflict")
+		for _, s := range p.Conflicts() {
+			if strings.Contains(s.Remedy, "deregister") || !strings.Contains(s.Remedy, "almanac publish cargomedia/app --type aws.ami") {
+				t.Errorf("got remedy %q, want to copy or to publish it", s.Remedy)
+			}
 		}
 	})
 	t.Run("a name of which several versions have AMIs", func(t *testing.T) {
@@ -265,7 +293,7 @@ func TestAdoptConflicts(t *testing.T) {
 		seed(t, sim, ec2sim.Seed{Images: []ec2sim.SeedImage{image(ap, "app-3", 6)}})
 		p := adopt(t, c, app, adoption{filters: []aws.Filter{filter(t, "name=app-3")}})
 		want(t, "builds", builds(p), "recorded app-3 x: eu-west-1", "recorded app-3 x: us-east-1")
-		want(t, "skipped", skipped(p), "conflict app-3 ap-southeast-2: versions 0.3.0, 0.4.0 of cargomedia/app all have AMIs of this name")
+		want(t, "skipped", skipped(p), "conflict app-3 ap-southeast-2: versions 0.4.0, 0.5.0 of cargomedia/app all have AMIs of this name, or what they are copies of")
 	})
 }
 
@@ -293,16 +321,18 @@ func TestAdoptJoinsWhatPackerRecorded(t *testing.T) {
 func TestAdoptSkipsWhatCannotBeUsed(t *testing.T) {
 	sim := simulate(t)
 	c := registryClient(t)
-	seed(t, sim, images(image(eu, "app-1", 1), image(eu, "app-2", 2), image(eu, "app-3", 3)))
-	inject(t, sim, ec2sim.Fault{Image: "app-1", State: "pending"})
+	seed(t, sim, images(image(eu, "app-2", 2), image(eu, "app-3", 3)))
 	inject(t, sim, ec2sim.Fault{Image: "app-2", State: "disabled"})
 	p := adopt(t, c, app, adoption{})
 	want(t, "builds", builds(p), "new app-3 adopted.x86_64: eu-west-1+")
-	want(t, "skipped", skipped(p), "app-1 eu-west-1: is still pending", "app-2 eu-west-1: is disabled, so that nobody can start it")
+	want(t, "skipped", skipped(p), "app-2 eu-west-1: is disabled, so that nobody can start it")
 	sim.ClearFaults()
-	want(t, "what came to be available later", skipped(plan(t, c, app, adoption{})),
-		"app-1 eu-west-1: is older than cargomedia/app 0.1.0, and would be latest in its place; record it as another artifact",
-		"app-2 eu-west-1: is older than cargomedia/app 0.1.0, and would be latest in its place; record it as another artifact")
+	older := "app-2 eu-west-1: is older than cargomedia/app 0.1.0, and would be latest in its place; record it as another artifact"
+	want(t, "what came to be available later", skipped(plan(t, c, app, adoption{})), older)
+	if _, err := c.Revoke(t.Context(), app, "1", registry.RevokeRequest{Reason: "broken"}); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "what is older than a revoked version", skipped(plan(t, c, app, adoption{})), older)
 }
 
 // failing refuses one publication.
@@ -330,4 +360,22 @@ func TestAdoptionGoesOnAfterAFailure(t *testing.T) {
 		"add app-2 adopted.x86_64: eu-west-1+", "new app-3 adopted.x86_64: eu-west-1+")
 	want(t, "recorded", recorded(t, c, app), "1 aws:app-1 complete 01-01 adopted.x86_64 eu-west-1",
 		"2 aws:app-2 complete 01-02 adopted.arm64 eu-west-1 adopted.x86_64 eu-west-1", "3 aws:app-3 complete 01-03 adopted.x86_64 eu-west-1")
+}
+
+func TestAdoptionSaysThatAVersionThatWasBegunGetsTheChannel(t *testing.T) {
+	sim := simulate(t)
+	c := registryClient(t)
+	seed(t, sim, images(image(eu, "app-1", 1), image(eu, "app-1", 1, arm)))
+	p := plan(t, c, app, adoption{channels: []string{"production"}})
+	wantError(t, p.Record(t.Context(), &failing{c, 2}), registry.Unavailable, "AMIs named app-1")
+	if ch := p.Channels[0]; ch.Points || ch.Version == nil || ch.Note == "" {
+		t.Errorf("got %+v, want that it does not point to the version yet, and why", ch)
+	}
+	p = plan(t, c, app, adoption{channels: []string{"production", "other"}})
+	if a, b := p.Channels[0], p.Channels[1]; a.To != "app-1" || b.To != "" {
+		t.Errorf("got %+v, want production to move, and other to stay", p.Channels)
+	}
+	if err := p.Record(t.Context(), c); err != nil || !p.Channels[0].Points {
+		t.Errorf("got %+v, %v; want production to point to the version", p.Channels, err)
+	}
 }

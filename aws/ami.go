@@ -17,14 +17,16 @@ import (
 
 // AMI is an image as EC2 lists it.
 type AMI struct {
-	Region       string            `json:"region"`
-	ID           string            `json:"id"`
-	Name         string            `json:"name"`
-	Architecture string            `json:"architecture"`
-	OwnerID      string            `json:"owner_id"`
-	CreatedAt    time.Time         `json:"created_at,omitzero"`
-	Description  string            `json:"description,omitempty"`
+	Region       string    `json:"region"`
+	ID           string    `json:"id"`
+	Name         string    `json:"name"`
+	Architecture string    `json:"architecture"`
+	OwnerID      string    `json:"owner_id"`
+	CreatedAt    time.Time `json:"created_at,omitzero"`
+	Description  string    `json:"description,omitempty"`
+	// SourceID is the AMI that it was copied from, or that its instance was launched from; SourceRegion is where that is.
 	SourceID     string            `json:"source_id,omitempty"`
+	SourceRegion string            `json:"source_region,omitempty"`
 	Tags         map[string]string `json:"tags,omitempty"`
 
 	kind         types.ImageTypeValues
@@ -69,7 +71,7 @@ func newAMI(region string, image types.Image) AMI {
 	a := AMI{
 		Region: region, ID: sdk.ToString(image.ImageId), Name: sdk.ToString(image.Name), Description: sdk.ToString(image.Description),
 		Architecture: string(image.Architecture), OwnerID: sdk.ToString(image.OwnerId), SourceID: sdk.ToString(image.SourceImageId),
-		Tags: tagMap(image.Tags), kind: image.ImageType,
+		SourceRegion: sdk.ToString(image.SourceImageRegion), Tags: tagMap(image.Tags), kind: image.ImageType,
 	}
 	// EC2 always writes it so; a date that it did not know would be none.
 	a.CreatedAt, _ = time.Parse(time.RFC3339, sdk.ToString(image.CreationDate))
@@ -89,9 +91,20 @@ func (a AMI) image() registry.Image {
 
 // unusable says why an AMI cannot be recorded; "" when it can.
 func (a AMI) unusable() string {
-	switch {
-	case a.verification.Status != registry.ImageAvailable:
+	if a.verification.Status != registry.ImageAvailable {
 		return a.verification.Reason
+	}
+	return a.unfit()
+}
+
+// pending says whether an AMI can be recorded later.
+func (a AMI) pending() bool {
+	return a.verification.Status == registry.ImagePending && a.unfit() == ""
+}
+
+// unfit says why an AMI cannot be recorded, whatever becomes of its state.
+func (a AMI) unfit() string {
+	switch {
 	case a.kind != "" && a.kind != types.ImageTypeValuesMachine:
 		return "is a " + string(a.kind) + ", not a machine image"
 	case a.Name == "":

@@ -56,6 +56,8 @@ func diagnose(err error, of subject) (registry.Kind, string) {
 		return registry.Invalid, "AWS does not accept the credentials in %s; check that they are right and have not expired, that the clock is right, and that the account has the region enabled"
 	case noSuchHost(err):
 		return registry.Invalid, "no EC2 endpoint is known for %s; check the name of the region, and AWS_ENDPOINT_URL_EC2 and AWS_ENDPOINT_URL if they are set"
+	case throttled(err):
+		return registry.Unavailable, "AWS throttles EC2 requests of this account in %s, and did so at each try; try again later, ask for fewer regions at once, or set AWS_MAX_ATTEMPTS to more tries"
 	case mayPass(err):
 		return registry.Unavailable, "EC2 did not answer in %s; check the network (and AWS_ENDPOINT_URL_EC2 and AWS_ENDPOINT_URL if they are set), and try again later"
 	}
@@ -73,6 +75,11 @@ func mayPass(err error) bool {
 		return own.Kind == registry.Unavailable
 	}
 	return retry.IsErrorRetryables(retry.DefaultRetryables).IsErrorRetryable(err) == sdk.TrueTernary
+}
+
+// throttled says whether there were too many calls.
+func throttled(err error) bool {
+	return retry.IsErrorThrottles(retry.DefaultThrottles).IsErrorThrottle(err) == sdk.TrueTernary
 }
 
 // regionErrors is one error for all regions; nil when there is none. Its kind is the one that needs
@@ -143,6 +150,9 @@ func noCredentials(err error) *registry.Error {
 	// A machine without a role times out when it is asked for one: that does not pass.
 	if called && operation.ServiceID == "ec2imds" {
 		return registry.Errorf(registry.Invalid, noneText, "")
+	}
+	if throttled(err) {
+		return registry.Errorf(registry.Unavailable, "AWS throttles requests for credentials%s; try again later", refusedBy(err))
 	}
 	if mayPass(err) {
 		return registry.Errorf(registry.Unavailable, "AWS did not give credentials%s; check the network, and try again later", refusedBy(err))

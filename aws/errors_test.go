@@ -58,7 +58,7 @@ func TestErrors(t *testing.T) {
 		inject(t, sim, ec2sim.Fault{Region: eu, Error: "RequestLimitExceeded"})
 		inject(t, sim, ec2sim.Fault{Region: us, Error: "UnauthorizedOperation"})
 		got, err := verifier(t, aws.Options{}).Verify(t.Context(), []registry.Image{ami(eu, missingID), ok, ami(us, missingID)})
-		wantError(t, err, registry.Forbidden, "EC2 did not answer in eu-west-1; check the network", "RequestLimitExceeded",
+		wantError(t, err, registry.Forbidden, "AWS throttles EC2 requests of this account in eu-west-1, and did so at each try; try again later", "RequestLimitExceeded",
 			"may not read images in us-east-1;", "eu-west-1: operation error EC2", "us-east-1: operation error EC2")
 		for i, want := range []string{"nothing", "available", "nothing"} {
 			wantOutcome(t, got[i], want)

@@ -67,15 +67,17 @@ func TestMissingCredentialsThatMayCome(t *testing.T) {
 	tests := []struct {
 		name    string
 		service string
+		cause   error
 		want    registry.Kind
 		text    string
 	}{
-		{"no role of an instance", "ec2imds", registry.Invalid, "there are no AWS credentials; set"},
-		{"STS away", "STS", registry.Unavailable, "AWS did not give credentials (STS); check the network"},
+		{"no role of an instance", "ec2imds", timeout, registry.Invalid, "there are no AWS credentials; set"},
+		{"STS throttles", "STS", &smithy.GenericAPIError{Code: "Throttling"}, registry.Unavailable, "AWS throttles requests for credentials (STS Throttling); try again later"},
+		{"STS away", "STS", timeout, registry.Unavailable, "AWS did not give credentials (STS); check the network"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			err := noCredentials(fmt.Errorf("refresh: %w", &smithy.OperationError{ServiceID: test.service, Err: timeout}))
+			err := noCredentials(fmt.Errorf("refresh: %w", &smithy.OperationError{ServiceID: test.service, Err: test.cause}))
 			if err.Kind != test.want || !strings.HasPrefix(err.Error(), test.text) || strings.Contains(err.Error(), "i/o timeout") {
 				t.Errorf("got %s: %v; want %s, %q, and no cause", err.Kind, err, test.want, test.text)
 			}

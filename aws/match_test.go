@@ -51,7 +51,7 @@ func publish(t *testing.T, c *client.Client, artifact, fingerprint string, amis 
 	t.Helper()
 	for component, id := range amis {
 		_, err := c.Publish(t.Context(), artifact, registry.Publication{Fingerprint: fingerprint, Build: registry.Build{
-			Component: component, Type: registry.AmazonImage, Architecture: map[string]string{"arm": "arm64", "intel": "x86_64"}[component],
+			Component: component, Type: registry.AmazonImage, Architecture: map[string]string{"arm": "arm64", "intel": "x86_64", "adopted.x86_64": "x86_64", "amazon-ebs.app": "x86_64"}[component],
 			Images: []registry.Image{ami(eu, id)},
 		}})
 		if err != nil {
@@ -114,7 +114,7 @@ func TestMatch(t *testing.T) {
 		{"ahead of the channel", "ami-03", "production", "cargomedia/app 0.3.0 of 0.2.0 (ami-02)"},
 		{"no such channel", "ami-03", "staging", "cargomedia/app 0.3.0"},
 		{"current build by its architecture", "ami-11", "", "cargomedia/two 0.1.0 of 0.2.0 (ami-13) behind"},
-		{"current build by its component", "ami-12", "", "cargomedia/two 0.2.0 of 0.2.0 (ami-12)"},
+		{"current build by its component", "ami-13", "", "cargomedia/two 0.2.0 of 0.2.0 (ami-13)"},
 		{"not recorded", "ami-99", "", "not recorded"},
 	}
 	for _, test := range tests {
@@ -126,8 +126,8 @@ func TestMatch(t *testing.T) {
 	}
 	t.Run("an AMI of two artifacts", func(t *testing.T) {
 		m := match(t, c, "", running("ami-01"))[0]
-		if got := verdict(m); got != "cargomedia/copy 0.1.0 of 0.1.0 (ami-01)" || len(m.Others) != 1 || m.Others[0].Artifact != "cargomedia/app" {
-			t.Errorf("got %s and others %v, want the newest, and cargomedia/app", got, m.Others)
+		if got := verdict(m); got != "cargomedia/app 0.1.0 of 0.3.0 (ami-03) behind" || len(m.Others) != 1 || m.Others[0].Artifact != "cargomedia/copy" {
+			t.Errorf("got %s and others %v, want that which was first, and cargomedia/copy", got, m.Others)
 		}
 		m = match(t, aws.Within(c, "cargomedia/app"), "", running("ami-01"))[0]
 		if got := verdict(m); got != "cargomedia/app 0.1.0 of 0.3.0 (ami-03) behind" || len(m.Others) != 0 {
@@ -138,9 +138,9 @@ func TestMatch(t *testing.T) {
 		}
 	})
 	t.Run("a current version that lacks the region", func(t *testing.T) {
-		there := aws.Instance{ID: "i-0a", Region: us, ImageID: "ami-01"}
+		there := aws.Instance{ID: "i-0a", Region: us, ImageID: "ami-01", Architecture: "x86_64"}
 		_, err := c.Publish(t.Context(), "cargomedia/app", registry.Publication{Fingerprint: "run-1", Build: registry.Build{
-			Component: "adopted.x86_64", Type: registry.AmazonImage, Images: []registry.Image{ami(eu, "ami-01"), ami(us, "ami-01")},
+			Component: "adopted.x86_64", Type: registry.AmazonImage, Architecture: "x86_64", Images: []registry.Image{ami(eu, "ami-01"), ami(us, "ami-01")},
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -166,6 +166,83 @@ func TestMatch(t *testing.T) {
 		stranger := servertest.New(t).Client(t, "alm_0000000000000000000000000000000000000000000")
 		_, err := aws.Match(t.Context(), stranger, []aws.Instance{running("ami-01"), running("ami-02")}, "")
 		wantError(t, err, registry.Unauthorized)
+	})
+}
+
+func TestMatchOffersWhatCanStart(t *testing.T) {
+	c := registryClient(t)
+	set := func(fingerprint, component, architecture, id string, found registry.Metadata) {
+		t.Helper()
+		image := ami(eu, id)
+		if found != nil {
+			image.Verification = &registry.Verification{Status: registry.ImageAvailable, At: day(1), Attributes: found}
+		}
+		_, err := c.Publish(t.Context(), app, registry.Publication{Fingerprint: fingerprint, Build: registry.Build{
+			Component: component, Type: registry.AmazonImage, Architecture: architecture, Images: []registry.Image{image},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	is := func(image, wanted string) {
+		t.Helper()
+		if got := verdict(match(t, c, "", running(image))[0]); got != wanted {
+			t.Errorf("got %s, want %s", got, wanted)
+		}
+	}
+	set("run-1", "old", "x86_64", "ami-01", nil)
+	set("run-2", "other", "arm64", "ami-02", nil)
+	t.Run("the only build is of another architecture", func(*testing.T) { is("ami-01", "cargomedia/app 0.1.0") })
+	set("run-3", "old", "arm64", "ami-03", nil)
+	t.Run("the component has another architecture now", func(*testing.T) { is("ami-01", "cargomedia/app 0.1.0") })
+	set("run-3", "new", "x86_64", "ami-04", nil)
+	t.Run("another component has the architecture", func(*testing.T) { is("ami-01", "cargomedia/app 0.1.0 of 0.3.0 (ami-04) behind") })
+	set("run-4", "new", "", "ami-05", nil)
+	t.Run("nobody knows the architecture", func(*testing.T) { is("ami-01", "cargomedia/app 0.1.0") })
+	t.Run("the component is the same", func(*testing.T) { is("ami-04", "cargomedia/app 0.3.0 of 0.4.0 (ami-05) behind") })
+	set("run-5", "newer", "", "ami-06", registry.Metadata{"architecture": "x86_64"})
+	t.Run("EC2 told the architecture", func(*testing.T) { is("ami-01", "cargomedia/app 0.1.0 of 0.5.0 (ami-06) behind") })
+	set("run-6", "newest", "", "ami-07", registry.Metadata{"architecture": "arm64"})
+	t.Run("EC2 told another architecture", func(*testing.T) { is("ami-01", "cargomedia/app 0.1.0") })
+}
+
+func TestMatchOfAnAMIThatIsRecordedElsewhere(t *testing.T) {
+	c := registryClient(t)
+	publish(t, c, app, "run-1", map[string]string{"adopted.x86_64": "ami-01"})
+	publish(t, c, app, "run-2", map[string]string{"adopted.x86_64": "ami-02"})
+	publish(t, c, "cargomedia/copy", "run-1", map[string]string{"adopted.x86_64": "ami-02"})
+	publish(t, c, "cargomedia/copy", "run-2", map[string]string{"adopted.x86_64": "ami-03"})
+	if _, err := c.SetChannel(t.Context(), "cargomedia/copy", "stable", registry.ChannelChange{Ref: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	others := func(m aws.Machine) string { return fmt.Sprint(m.BehindIn, m.RevokedIn, len(m.Others)) }
+	t.Run("it is behind in the other", func(t *testing.T) {
+		m := match(t, c, "", running("ami-02"))[0]
+		if verdict(m) != "cargomedia/app 0.2.0 of 0.2.0 (ami-02) behind" || others(m) != "[cargomedia/copy] [] 1" {
+			t.Errorf("got %s, %s", verdict(m), others(m))
+		}
+	})
+	t.Run("the other has the channel", func(t *testing.T) {
+		m := match(t, c, "stable", running("ami-02"))[0]
+		if verdict(m) != "cargomedia/copy 0.1.0 of 0.1.0 (ami-02)" || m.Others[0].Artifact != app {
+			t.Errorf("got %s, others %v", verdict(m), m.Others)
+		}
+	})
+	t.Run("it is revoked in the first", func(t *testing.T) {
+		if _, err := c.Revoke(t.Context(), app, "2", registry.RevokeRequest{Reason: "broken"}); err != nil {
+			t.Fatal(err)
+		}
+		m := match(t, c, "stable", running("ami-02"))[0]
+		if verdict(m) != "cargomedia/copy 0.1.0 of 0.1.0 (ami-02) revoked" || others(m) != "[] [cargomedia/app] 1" {
+			t.Errorf("got %s, %s", verdict(m), others(m))
+		}
+	})
+	t.Run("the current version has it again", func(t *testing.T) {
+		publish(t, c, app, "run-3", map[string]string{"adopted.x86_64": "ami-01"})
+		m := match(t, c, "", running("ami-01"))[0]
+		if verdict(m) != "cargomedia/app 0.3.0 of 0.3.0 (ami-01)" || len(m.Others) != 1 {
+			t.Errorf("got %s, %s", verdict(m), others(m))
+		}
 	})
 }
 

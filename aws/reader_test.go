@@ -139,7 +139,7 @@ func TestListErrors(t *testing.T) {
 		sim := simulate(t)
 		inject(t, sim, ec2sim.Fault{Region: eu, Error: "Throttling"})
 		_, err := reader(t).Images(t.Context(), []string{eu, us}, nil)
-		wantError(t, err, registry.Unavailable, "EC2 did not answer in eu-west-1;")
+		wantError(t, err, registry.Unavailable, "AWS throttles EC2 requests of this account in eu-west-1, and did so at each try; try again later")
 	})
 	t.Run("stopped", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -205,7 +205,7 @@ func (in *instanceReader) add(i Instance, idField, imageField string) {
 		in.problem(imageField, "%q is not the id of an AMI, such as ami-0abc1234", i.ImageID)
 	}
 	if err := CheckRegion(i.Region); err != nil {
-		in.problem("region", "of %s cannot be told: it has no availability zone, and %v; say which region the list is of", clean(i.ID, maxQuoted), err)
+		in.problem("region", "of %s cannot be told: it has no availability zone, and %v; say which region the list is of with --region", clean(i.ID, maxQuoted), err)
 	}
 	in.count++
 	key := i.Region + " " + i.ID

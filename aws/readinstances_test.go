@@ -103,7 +103,7 @@ func TestReadInstancesErrors(t *testing.T) {
 		{"cut off", strings.Replace(described, "{", `{"NextToken": "x",`, 1), []string{"is cut off", "--max-items"}},
 		{"many mistakes", `[{"InstanceId": "a", "ImageId": "b", "LaunchTime": "now"}, {"InstanceId": "i-0a", "ImageId": "ami-0a"}]`, []string{
 			`instances[0].LaunchTime: "now" is not a time`, `instances[0].InstanceId: "a" is not the id`, `instances[0].ImageId: "b" is not`,
-			`instances[0].region: of a cannot be told`, `instances[1].region: of i-0a cannot be told: it has no availability zone`, "say which region"}},
+			`instances[0].region: of a cannot be told`, `instances[1].region: of i-0a cannot be told: it has no availability zone`, "say which region the list is of with --region"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

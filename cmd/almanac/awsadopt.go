@@ -22,7 +22,7 @@ type awsAdoptCmd struct {
 func (c *awsAdoptCmd) Help() string {
 	return `AMIs of the same name are one version: copies of each other in their regions and, where their architectures differ, several builds. Versions are recorded oldest first, so that their numbers tell the history; the creation dates are kept. Name, description, owner and tags of the oldest AMI become metadata: tag.KEY.
 
-It can be run again: what is recorded stays, and copies in more regions are added to the version that has the name. AMIs are skipped that cannot be used, that an artifact has already, or that are older than what latest is. Two AMIs of one name and architecture in one region are a conflict: neither is recorded.
+It can be run again: what is recorded stays, and copies in more regions are added to the version that has the original, or the name. AMIs are skipped that cannot be used, that an artifact has already, or that are older than what latest is. Two AMIs of one name and architecture in one region are a conflict. A new version waits, and all newer ones with it, until its name has no conflict and no pending AMI.
 
 AWS credentials are found where every AWS client finds them; they need the permission ec2:DescribeImages. The token needs the role publish, promote for --channel, and read without --yes.
 
@@ -135,13 +135,20 @@ func (c *awsAdoptCmd) conflicts(plan aws.Adoption) error {
 	if n == 0 {
 		return nil
 	}
+	var remedies []string
+	for _, s := range plan.Conflicts() {
+		if !slices.Contains(remedies, s.Remedy) {
+			remedies = append(remedies, s.Remedy)
+		}
+	}
 	err := registry.Errorf(registry.Conflict, "conflicts: %d of the AMIs that are skipped, because it cannot be told which is meant", n)
-	return hinted(err, "deregister those that are not wanted, or leave them out with --filter")
+	return hinted(err, strings.Join(remedies, "; "))
 }
 
 func (c *awsAdoptCmd) print(a *app, plan aws.Adoption) {
 	if len(plan.Builds)+len(plan.Skipped) == 0 {
 		a.note("No AMI fits in %s.", strings.Join(c.Region, ", "))
+		c.printChannels(a, plan)
 		return
 	}
 	if len(plan.Builds) > 0 {
@@ -208,15 +215,19 @@ func (c *awsAdoptCmd) status(b aws.AdoptedBuild) cell {
 	return cell{todo, yellow}
 }
 
-// summary counts versions, of which each has one name.
+// summary counts versions; one that is not made yet has one name.
 func (c *awsAdoptCmd) summary(plan aws.Adoption) string {
 	actions := map[string]aws.AdoptAction{}
 	for _, b := range plan.Builds {
+		key := "name " + b.Name
+		if b.Version != nil {
+			key = "version " + b.Version.Version
+		}
 		switch {
-		case b.Action == aws.AdoptRecorded && actions[b.Name] != "":
+		case b.Action == aws.AdoptRecorded && actions[key] != "":
 		case b.Action != aws.AdoptRecorded && c.Yes && b.Receipt == nil: // what failed is told by an error
 		default:
-			actions[b.Name] = b.Action
+			actions[key] = b.Action
 		}
 	}
 	counts := map[aws.AdoptAction]int{}
@@ -234,30 +245,24 @@ func counted(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// printChannels says where the channels point, after the last build of the version that asked for them.
+// printChannels says what becomes of the channels.
 func (c *awsAdoptCmd) printChannels(a *app, plan aws.Adoption) {
-	if len(c.Channel) == 0 {
-		return
-	}
-	var last *registry.Receipt
-	fresh := false
-	for _, b := range plan.Builds {
-		fresh = fresh || b.Action == aws.AdoptNew
-		if b.Receipt != nil && len(b.Receipt.Channels) > 0 {
-			last = b.Receipt
-		}
-	}
-	if !fresh {
-		a.note("There is no new version for a channel to move to; almanac channel set moves it to any other.")
-	}
-	if last == nil {
-		return
-	}
-	for _, outcome := range last.Channels {
-		if outcome.Points {
-			a.printf("Channel %s points to %s.\n", clean(outcome.Name), clean(versionText(last.VersionID)))
-		} else {
-			a.printf("Channel %s does not point to %s: %s\n", clean(outcome.Name), clean(versionText(last.VersionID)), clean(outcome.Note))
+	for _, ch := range plan.Channels {
+		name := clean(ch.Name)
+		switch {
+		case ch.Version != nil && ch.Points:
+			a.printf("Channel %s points to %s.\n", name, clean(versionText(*ch.Version)))
+		case ch.Version != nil:
+			a.printf("Channel %s does not point to %s: %s\n", name, clean(versionText(*ch.Version)), clean(ch.Note))
+		case ch.To == "" && ch.From == nil:
+			a.note("Channel %s is not made: %s.", name, ch.Note)
+		case ch.To == "":
+			a.note("Channel %s stays at %s: %s.", name, versionText(*ch.From), ch.Note)
+		case c.Yes: // what failed is told by an error
+		case ch.From == nil:
+			a.printf("Channel %s would be made, and point to the version of %s.\n", name, clean(ch.To))
+		default:
+			a.printf("Channel %s would move from %s to the version of %s.\n", name, clean(versionText(*ch.From)), clean(ch.To))
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cargomedia/packer-plugin-almanac/aws"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
+	"github.com/cargomedia/packer-plugin-almanac/registry/client"
 )
 
 type awsInstancesCmd struct {
@@ -21,7 +22,7 @@ type awsInstancesCmd struct {
 }
 
 func (c *awsInstancesCmd) Help() string {
-	return `An instance is behind when the channel, or latest, offers a newer version of its artifact than the one that its AMI is recorded as. One whose AMI no artifact has shows a dash. Instances that are terminated or shutting down are left out.
+	return `An instance is behind when the channel, or latest, offers a newer version of its artifact than the one that its AMI is recorded as. Where several artifacts have the AMI, as (+1) says, it is behind or revoked if it is so in any of them. One whose AMI no artifact has shows a dash. Instances that are terminated or shutting down are left out.
 
 AWS credentials are found where every AWS client finds them; they need the permission ec2:DescribeInstances. With --from none are needed: the file may hold several documents, and its instances name their regions themselves.
 
@@ -41,13 +42,16 @@ func (c *awsInstancesCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	var lookup aws.Lookup = client
+	if c.Artifact != "" {
+		if _, err := client.Artifact(a.ctx, c.Artifact); err != nil {
+			return missing(err, c.Artifact)
+		}
+		lookup = aws.Within(client, c.Artifact)
+	}
 	instances, listErr := c.instances(a, filters)
 	if listErr != nil && len(instances) == 0 {
 		return listErr
-	}
-	var lookup aws.Lookup = client
-	if c.Artifact != "" {
-		lookup = aws.Within(client, c.Artifact)
 	}
 	machines, err := aws.Match(a.ctx, lookup, instances, c.Channel)
 	if err != nil {
@@ -55,6 +59,9 @@ func (c *awsInstancesCmd) Run(a *app) error {
 	}
 	report := c.report(machines)
 	if err := a.show(report, func() { c.print(a, report) }); err != nil {
+		return err
+	}
+	if err := c.warnNoChannel(a, client, machines); err != nil {
 		return err
 	}
 	// What of some regions is missing is told after the rest.
@@ -127,8 +134,6 @@ type instanceReport struct {
 	Behind      int `json:"behind"`
 	Revoked     int `json:"revoked"`
 	NotRecorded int `json:"not_recorded"`
-
-	offered bool // there is a version that an instance should run
 }
 
 // report sorts machines by region, artifact and name, counts them, and keeps those that are wanted.
@@ -140,7 +145,6 @@ func (c *awsInstancesCmd) report(machines []aws.Machine) instanceReport {
 			continue
 		}
 		r.Total++
-		r.offered = r.offered || m.Current != nil
 		if m.Behind {
 			r.Behind++
 		}
@@ -179,6 +183,9 @@ func (c *awsInstancesCmd) print(a *app, r instanceReport) {
 			if m.Use != nil {
 				artifact, version = string(m.Use.Artifact), m.Use.Version
 			}
+			if n := len(m.Others); n > 0 {
+				artifact += fmt.Sprintf(" (+%d)", n)
+			}
 			if m.Current != nil {
 				current = m.Current.Version
 			}
@@ -191,23 +198,69 @@ func (c *awsInstancesCmd) print(a *app, r instanceReport) {
 		return
 	}
 	a.printf("%s: %d behind, %d on a revoked version, %d not recorded.\n", counted(r.Total, "instance"), r.Behind, r.Revoked, r.NotRecorded)
-	if c.Channel != "" && r.NotRecorded < r.Total && !r.offered {
-		a.warn("no artifact offers anything in the channel %s; almanac show NAMESPACE/NAME lists its channels", c.Channel)
+}
+
+// warnNoChannel tells when none of the artifacts has the channel: its name may be mistyped.
+func (c *awsInstancesCmd) warnNoChannel(a *app, client *client.Client, machines []aws.Machine) error {
+	if c.Channel == "" || c.Channel == registry.Latest {
+		return nil
 	}
+	var artifacts []string
+	add := func(artifact string) {
+		if !slices.Contains(artifacts, artifact) {
+			artifacts = append(artifacts, artifact)
+		}
+	}
+	for _, m := range machines {
+		if m.Current != nil {
+			return nil
+		}
+		if m.Use != nil {
+			add(string(m.Use.Artifact))
+		}
+		for _, other := range m.Others {
+			add(string(other.Artifact))
+		}
+	}
+	if c.Artifact != "" {
+		add(c.Artifact)
+	}
+	for _, artifact := range artifacts {
+		_, err := client.Channel(a.ctx, artifact, c.Channel)
+		if registry.KindOf(err) != registry.NotFound {
+			return err
+		}
+	}
+	if len(artifacts) > 0 {
+		a.warn("there is no channel %s in %s; almanac show NAMESPACE/NAME lists the channels", c.Channel, strings.Join(artifacts, ", "))
+	}
+	return nil
 }
 
 func behindCell(m aws.Machine) cell {
 	var answer cell
 	switch {
+	case m.Behind:
+		answer = cell{"yes" + elsewhere(m, m.BehindIn), yellow}
 	case m.Current == nil:
 		answer = cell{"-", plain}
-	case m.Behind:
-		answer = cell{"yes", yellow}
 	default:
 		answer = cell{"no", green}
 	}
 	if m.Revoked {
-		answer = cell{strings.TrimPrefix(answer.text+", revoked", "-, "), red}
+		answer = cell{strings.TrimPrefix(answer.text+", revoked"+elsewhere(m, m.RevokedIn), "-, "), red}
 	}
 	return answer
+}
+
+// elsewhere names the artifacts of which something is true, where that of the same row is none of them.
+func elsewhere(m aws.Machine, artifacts []registry.ArtifactName) string {
+	if slices.Contains(artifacts, m.Use.Artifact) {
+		return ""
+	}
+	names := make([]string, len(artifacts))
+	for i, name := range artifacts {
+		names[i] = string(name)
+	}
+	return " (" + strings.Join(names, ", ") + ")"
 }
