@@ -42,12 +42,9 @@ func (c *awsInstancesCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	var lookup aws.Lookup = client
-	if c.Artifact != "" {
-		if _, err := client.Artifact(a.ctx, c.Artifact); err != nil {
-			return missing(err, c.Artifact)
-		}
-		lookup = aws.Within(client, c.Artifact)
+	lookup, err := c.lookup(a, client)
+	if err != nil {
+		return err
 	}
 	instances, listErr := c.instances(a, filters)
 	if listErr != nil && len(instances) == 0 {
@@ -66,6 +63,17 @@ func (c *awsInstancesCmd) Run(a *app) error {
 	}
 	// What of some regions is missing is told after the rest.
 	return listErr
+}
+
+// lookup is what the instances are compared with: all that the token may read, or one artifact, which must be there.
+func (c *awsInstancesCmd) lookup(a *app, client *client.Client) (aws.Lookup, error) {
+	if c.Artifact == "" {
+		return client, nil
+	}
+	if _, err := client.Artifact(a.ctx, c.Artifact); err != nil {
+		return nil, missing(err, c.Artifact)
+	}
+	return aws.Within(client, c.Artifact), nil
 }
 
 // arguments checks the command line.

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"slices"
 
 	"github.com/cargomedia/packer-plugin-almanac/aws"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
@@ -48,14 +47,14 @@ func (c *terraformImportCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	lookup, err := source.lookup(a, client)
+	if err != nil {
+		return err
+	}
 	// Code for some of the regions alone would look like all of it.
 	instances, err := source.instances(a, filters)
 	if err != nil {
 		return err
-	}
-	var lookup aws.Lookup = client
-	if c.Artifact != "" {
-		lookup = aws.Within(client, c.Artifact)
 	}
 	machines, err := aws.Match(a.ctx, lookup, instances, c.Channel)
 	if err != nil {
@@ -72,8 +71,7 @@ func (c *terraformImportCmd) Run(a *app) error {
 	if err := c.write(a, content, done); err != nil {
 		return err
 	}
-	c.warnNoOffer(a, chosen)
-	return nil
+	return source.warnNoChannel(a, client, machines)
 }
 
 // check adds what is wrong with these flags to what was found of those that other commands have, too.
@@ -138,15 +136,6 @@ func (c *terraformImportCmd) nothing(done imported) error {
 	}
 	return hinted(registry.Errorf(registry.NotFound, "none of %s runs an AMI that the registry knows", counted(n, "instance")),
 		"almanac aws adopt, to record their AMIs; or --all, to write them all the same")
-}
-
-// warnNoOffer is for a channel that is misspelt.
-func (c *terraformImportCmd) warnNoOffer(a *app, chosen []emit.Instance) {
-	recorded := func(i emit.Instance) bool { return i.Use != nil }
-	offered := func(i emit.Instance) bool { return i.Current != nil }
-	if c.Channel != "" && c.Channel != registry.Latest && slices.ContainsFunc(chosen, recorded) && !slices.ContainsFunc(chosen, offered) {
-		a.warn("no artifact offers anything in the channel %s; almanac show NAMESPACE/NAME lists its channels", c.Channel)
-	}
 }
 
 // imported says what was written, for programs.
