@@ -152,6 +152,9 @@ func (o ownProviders) find() ([]providerPackage, error) {
 		if isOurs && isZip && zipPlatform.MatchString(platform) {
 			packages = append(packages, providerPackage{platform: platform, path: filepath.Join(dir, entry.Name())})
 			zippedHere = zippedHere || platform == here
+		} else if strings.HasSuffix(entry.Name(), ".zip") {
+			o.log.Info("this zip is not of the Terraform provider of this version, and is not recorded",
+				"file", filepath.Join(dir, entry.Name()), "expected", providerProgram+"_"+o.version+"_OS_ARCH.zip")
 		}
 	}
 	program := filepath.Join(o.beside, providerProgram+programSuffix())

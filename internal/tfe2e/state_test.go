@@ -79,11 +79,11 @@ output "ami" {
   value = data.terraform_remote_state.app.outputs.ami_ids["eu-west-1"]
   precondition {
     condition     = !data.terraform_remote_state.app.outputs.revoked
-    error_message = "Revoked: ${data.terraform_remote_state.app.outputs.message}."
+    error_message = data.terraform_remote_state.app.outputs.message
   }
 }
 `)
-			says(t, m.MustFail("plan"), "Revoked: CVE-2026-1.")
+			says(t, m.MustFail("plan"), "cargomedia/revoked 1.0.0 (number 1) is revoked: CVE-2026-1")
 		})
 		for _, wrong := range []struct {
 			name, address, token string

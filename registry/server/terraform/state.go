@@ -1,6 +1,7 @@
 package terraform
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -87,7 +88,7 @@ func stateOf(r registry.Resolution, region string) stateJSON {
 		},
 	}
 	if r.Revoked {
-		s.Outputs["message"] = text(r.Revocation.Reason)
+		s.Outputs["message"] = text(fmt.Sprintf("%s %s (number %d) is revoked: %s", r.Artifact, r.Version, r.Number, r.Revocation.Reason))
 	}
 	if region != "" && r.Type == registry.AmazonImage {
 		s.Outputs["ami_id"] = text(r.ID)
