@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // ChannelHistory is a channel and how it came to point where it does.
@@ -56,11 +57,14 @@ type ChannelChange struct {
 	// the first. So it is the one change that must not be sent twice.
 	Rollback bool   `json:"rollback,omitempty" doc:"Take back the channel's last move; a second rollback takes back the first."`
 	Reason   string `json:"reason,omitempty" maxLength:"1000"`
+	// From keeps a change that was decided on earlier from undoing what somebody else did since.
+	From *int64 `json:"from,omitempty" doc:"Number of the version that the channel must point to now; 0: there must be no such channel; left out: whatever it is."`
 }
 
 // SetChannel points a channel to a version, which must be complete and not revoked; it makes the
 // channel if it is not there. It needs the role promote. Pointing it to where it points already
-// changes nothing. Conflict: a version that is not offered, a rollback without an earlier move.
+// changes nothing. Conflict: a version that is not offered, a rollback without an earlier move, a channel that does not
+// point to From.
 func (s *Service) SetChannel(ctx context.Context, name, channel string, change ChannelChange) (ChannelHistory, error) {
 	n, err := ParseArtifactName(name)
 	if err != nil {
@@ -81,6 +85,9 @@ func (s *Service) SetChannel(ctx context.Context, name, channel string, change C
 		}
 		current, moves, err := tx.Channel(ctx, n, channel, 1)
 		if err != nil && KindOf(err) != NotFound {
+			return err
+		}
+		if err := checkFrom(n, channel, current, change.From); err != nil {
 			return err
 		}
 		if change.Rollback {
@@ -155,6 +162,9 @@ func checkChange(channel string, change ChannelChange) (Ref, error) {
 	var ref Ref
 	p.check("channel", CheckChannelName(channel))
 	p.check("reason", checkText(change.Reason, 1000, "\t\n\r"))
+	if change.From != nil && *change.From < 0 {
+		p.add("from", "%d must be the number of a version, or 0 for a channel that is not there", *change.From)
+	}
 	switch {
 	case change.Rollback && change.Ref != "":
 		p.add("rollback", "cannot be given together with ref")
@@ -164,6 +174,22 @@ func checkChange(channel string, change ChannelChange) (Ref, error) {
 		p.check("ref", err)
 	}
 	return ref, p.err()
+}
+
+// checkFrom refuses a channel that does not point to from. The number of a channel that is not there is 0.
+func checkFrom(name ArtifactName, channel string, current Channel, from *int64) error {
+	if from == nil || *from == current.Number {
+		return nil
+	}
+	if current.Number == 0 {
+		return Errorf(Conflict, "%s has no channel %s, which had to point to number %d", name, channel, *from)
+	}
+	there := fmt.Sprintf("channel %s of %s points to %s (number %d) since %s by %s",
+		channel, name, current.Version, current.Number, current.MovedAt.UTC().Format(time.RFC3339), current.MovedBy)
+	if *from == 0 {
+		return Errorf(Conflict, "%s, and had to be new", there)
+	}
+	return Errorf(Conflict, "%s, not to number %d", there, *from)
 }
 
 // checkOffered refuses a version that nobody should be sent to.

@@ -80,7 +80,11 @@ func (m *machine) verify(t *rapid.T) {
 
 func (m *machine) setChannel(t *rapid.T) {
 	name := m.artifact(t)
-	m.changeChannel(t, name, registry.ChannelChange{Ref: m.drawRef(t, name), Reason: rapid.SampledFrom([]string{"", "release"}).Draw(t, "reason")})
+	change := registry.ChannelChange{Ref: m.drawRef(t, name), Reason: rapid.SampledFrom([]string{"", "release"}).Draw(t, "reason")}
+	if from := rapid.Int64Range(-1, 3).Draw(t, "from"); from >= 0 {
+		change.From = &from
+	}
+	m.changeChannel(t, name, change)
 }
 
 func (m *machine) rollBack(t *rapid.T) {

@@ -150,6 +150,9 @@ func (m *model) setChannel(name, channel string, change registry.ChannelChange) 
 	if a == nil {
 		return registry.ChannelHistory{}, registry.NotFound
 	}
+	if change.From != nil && *change.From != m.pointsTo(name, channel) {
+		return registry.ChannelHistory{}, registry.Conflict
+	}
 	ref := change.Ref
 	if change.Rollback {
 		moves := a.moves[channel]

@@ -121,10 +121,35 @@ func TestChannels(t *testing.T) {
 	if h := set(registry.ChannelChange{Rollback: true}); h.Number != 1 || len(h.Moves) != 3 {
 		t.Errorf("after a rollback: %+v", h)
 	}
-	_, err = w.SetChannel(ctx, "cargomedia/app", "latest", registry.ChannelChange{Ref: "", Rollback: false})
-	wantError(t, err, registry.Invalid, "channel:", "ref:")
+	_, err = w.SetChannel(ctx, "cargomedia/app", "latest", registry.ChannelChange{Ref: "", Rollback: false, From: new(int64(-1))})
+	wantError(t, err, registry.Invalid, "channel:", "ref:", "from:")
 	_, err = w.SetChannel(ctx, "cargomedia/none", "production", registry.ChannelChange{Ref: "1"})
 	wantError(t, err, registry.NotFound)
 	_, err = w.Channel(ctx, "cargomedia/app", "prod")
 	wantError(t, err, registry.NotFound, "its channels are: production")
+}
+
+func TestChannelIsMovedFromWhereItMustPoint(t *testing.T) {
+	w, ctx := newWorld(t), admin(t)
+	for i := range 3 {
+		w.publish(ctx, "cargomedia/app", amis(fmt.Sprintf("run-%d", i+1), "a.x", "us-east-1"))
+	}
+	set := func(ref string, from int64) error {
+		_, err := w.SetChannel(ctx, "cargomedia/app", "production", registry.ChannelChange{Ref: ref, From: &from})
+		return err
+	}
+	wantError(t, set("1", 2), registry.Conflict, "cargomedia/app has no channel production, which had to point to number 2")
+	for from, ref := range []string{"1", "2"} {
+		if err := set(ref, int64(from)); err != nil {
+			t.Error(err)
+		}
+	}
+	wantError(t, set("3", 0), registry.Conflict, "channel production of cargomedia/app points to 0.2.0 (number 2) since ", ", and had to be new")
+	wantError(t, set("2", 0), registry.Conflict, "had to be new")
+	wantError(t, set("3", 1), registry.Conflict, "points to 0.2.0 (number 2) since ", ", not to number 1")
+	_, err := w.SetChannel(ctx, "cargomedia/app", "production", registry.ChannelChange{Rollback: true, From: new(int64(1))})
+	wantError(t, err, registry.Conflict, "not to number 1")
+	if h, err := w.Channel(ctx, "cargomedia/app", "production"); err != nil || h.Number != 2 || len(h.Moves) != 2 {
+		t.Errorf("after the refusals: %+v, %v", h, err)
+	}
 }

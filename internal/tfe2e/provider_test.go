@@ -89,35 +89,49 @@ resource "aws_instance" "app" {
 	})
 }
 
+// documented are the HCL blocks below a heading of docs/terraform.md.
+func documented(t *testing.T, heading string) []string {
+	t.Helper()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "terraform.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, ok := strings.Cut(string(page), "\n"+heading+"\n")
+	if !ok {
+		t.Fatalf("docs/terraform.md has no heading %q", heading)
+	}
+	section, _, _ = strings.Cut(section, "\n#")
+	var blocks []string
+	for _, part := range strings.Split(section, "```hcl\n")[1:] {
+		block, _, _ := strings.Cut(part, "```")
+		blocks = append(blocks, block)
+	}
+	return blocks
+}
+
 func TestAtlasResourceBecomesADataSource(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.publish(t, "cargomedia/my-ami-artifact", "1.0.0")
+	blocks := documented(t, "### From `atlas_artifact`")
+	if len(blocks) != 2 {
+		t.Fatalf("docs/terraform.md has %d blocks, not one of 2015 and one to go on with", len(blocks))
+	}
 	tftest.Each(t, func(t *testing.T, c tftest.Client) {
 		t.Parallel()
 		m := w.withProvider(t, c, 6, "atlas")
-		m.Write("main.tf", text2015)
+		m.Write("versions.tf", "") // the page's blocks say what they require
+		m.Write("main.tf", blocks[0])
 		m.MustRun("init")
 		m.MustRun("apply", "-auto-approve")
-		m.Write("main.tf", `removed {
-  from = atlas_artifact.app
-  lifecycle {
-    destroy = false
-  }
-}
-data "almanac_artifact" "app" {
-  provider = atlas
-  name     = "cargomedia/my-ami-artifact"
-  type     = "aws.ami"
-  version  = "1.0.0"
-}
-resource "aws_instance" "app" {
-  ami = data.almanac_artifact.app.ami_ids["eu-west-1"]
-}
-`)
+		m.Write("main.tf", blocks[1])
 		p := planOf(t, m)
 		p.want(t, "aws_instance.app", "no-op")
 		says(t, p.Text, "0 to add, 0 to change, 0 to destroy")
+		m.MustRun("apply", "plan.bin")
+		m.Write("main.tf", strings.NewReplacer("atlas = {", "almanac = {", "  provider = atlas\n", "").Replace(blocks[1]))
+		m.MustRun("init")
+		says(t, m.MustRun("plan"), "No changes.")
 	}, tftest.RemovedBlocks)
 }
 
@@ -253,6 +267,11 @@ func TestChannelResource(t *testing.T) {
 			other.Write("main.tf", fmt.Sprintf("import {\n  to = almanac_channel.it\n  id = \"%[1]s/production\"\n}\nresource \"almanac_channel\" \"it\" {\n  artifact = %[1]q\n  name     = \"production\"\n  version  = \"1.1.0\"\n}\n", artifact))
 			other.MustRun("init")
 			says(t, other.MustRun("plan"), "1 to import, 0 to add, 0 to change, 0 to destroy")
+		})
+		t.Run("warns of a version that is revoked later", func(t *testing.T) {
+			w.revoke(t, artifact, "1.1.0", "CVE-2026-2")
+			promote("1.1.0")
+			says(t, m.MustRun("plan"), "Warning: The channel points to a revoked version", "1.1.0 (number 2), which was revoked by ci", "CVE-2026-2", "No changes.")
 		})
 		t.Run("is removed with its resource", func(t *testing.T) {
 			promote("1.1.0")

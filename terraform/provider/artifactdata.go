@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -67,11 +68,11 @@ func (*artifactData) Schema(_ context.Context, _ datasource.SchemaRequest, resp 
 			MarkdownDescription: "Vagrant provider of a box, such as `virtualbox`, where the version has several. After the read it is that of the box, or null.",
 		},
 		"metadata": schema.MapAttribute{
-			Optional: true, ElementType: types.StringType,
-			MarkdownDescription: "What `metadata_full` of the build must have.",
+			Optional: true, ElementType: types.StringType, Validators: noNullsInMap,
+			MarkdownDescription: describeFilter,
 		},
 		"require_regions": schema.SetAttribute{
-			Optional: true, ElementType: types.StringType,
+			Optional: true, ElementType: types.StringType, Validators: noNullsInSet,
 			MarkdownDescription: "Regions that the version must have an image in. It is an error when one lacks.",
 		},
 		"on_revoked": schema.StringAttribute{
@@ -116,7 +117,7 @@ func (d *artifactData) Read(ctx context.Context, req datasource.ReadRequest, res
 	}
 	m.requireRegions(found, regions, &resp.Diagnostics)
 	m.tellRevocation(found, &resp.Diagnostics)
-	m.warnFloating(&resp.Diagnostics, found.Artifact, found.VersionID)
+	m.warnFloating(&resp.Diagnostics, "a plan will then replace what is made from it", found.Artifact, found.VersionID)
 	if resp.Diagnostics.HasError() {
 		return
 	}
@@ -131,7 +132,8 @@ func (d *artifactData) resolve(ctx context.Context, m artifactModel, q registry.
 	attribute, ref := m.ref()
 	r := request{
 		artifact: name, typ: q.Type, asked: fmt.Sprintf("%s %q of %s, type %s", attribute, ref, name, q.Type), conflict: "More than one build fits",
-		at: places{"artifact": path.Root("name"), "ref": path.Root(attribute), "type": path.Root("type"), "": path.Root(attribute)},
+		filter: slices.Collect(maps.Keys(q.Metadata)),
+		at:     places{"artifact": path.Root("name"), "ref": path.Root(attribute), "type": path.Root("type"), "": path.Root(attribute)},
 	}
 	found, err := d.client.Resolve(ctx, name, ref, q)
 	if registry.KindOf(err) == registry.Conflict && region != "" {

@@ -148,6 +148,11 @@ func TestArtifactOfOtherTypesAndOfSeveralBuilds(t *testing.T) {
 			}`,
 				ConfigStateChecks: attributes("data.almanac_artifact.app", map[string]knownvalue.Check{"component": text("libvirt"), "box_provider": text("libvirt")}),
 			},
+			refuse(`data "almanac_artifact" "app" {
+				name    = "cargomedia/box"
+				type    = "vagrant.box"
+				version = "1.0.0"
+			}`, "More than one build fits", "The argument for the provider of a box is box_provider."),
 			refuse(look(`version = "1.0.0"`), "More than one build fits", "component amazon-ebs.us, type amazon.image, architecture arm64"),
 			resource.TestStep{Config: look(`version = "1.0.0"`, `region = "us-west-2"`), ConfigStateChecks: attributes("data.almanac_artifact.app", map[string]knownvalue.Check{
 				"component": text("amazon-ebs.us"), "ami_id": text("ami-0a2"), "images": knownvalue.ListSizeExact(2),
@@ -188,6 +193,7 @@ func TestArtifactThatIsNotThereSaysWhatIs(t *testing.T) {
 			refuse(look(`version = "1.1.0"`, `require_regions = ["us-east-1", "ap-south-1", "eu-west-1"]`),
 				"cargomedia/app 1.1.0 (number 2) has no image in ap-south-1, us-east-1; it has: eu-west-1. Copy the image there"),
 			refuse(look(`version = "1.1.0"`, `metadata = { os = "debian" }`), "has no build with type aws.ami, metadata os=debian; it has: component amazon-ebs.app"),
+			refuse(look(`version = "1.1.0"`, `metadata = { region-eu-west-1 = "ami-1" }`), "If region-eu-west-1 is from metadata_full"),
 		)
 	})
 }
@@ -200,6 +206,8 @@ func TestArtifactWithABadQuestionIsRefusedBeforeItIsAsked(t *testing.T) {
 			refuse(look(`channel = "production"`, `ref = "latest"`), "given are channel and ref."),
 			refuse(look(`version = "~> 1.0"`), `"~> 1.0" can mean another version tomorrow; write a number, an exact version such as 1.4.0, or fingerprint:F. A channel belongs into channel`),
 			refuse(look(`channel = "1.0.0"`), `Channel name "1.0.0" must start with a letter`),
+			refuse(look(`version = "1.0.0"`, `metadata = { os = null }`), "metadata = { os = null }", "contains a null value"),
+			refuse(look(`version = "1.0.0"`, `require_regions = ["eu-west-1", null]`), `require_regions = ["eu-west-1", null]`, "contains a null value"),
 			refuse(look(`version = "1.0.0"`, `on_revoked = "panic"`), `value must be one of: ["warn" "error" "ignore"]`),
 			refuse(`data "almanac_artifact" "app" {
 			name    = "app"

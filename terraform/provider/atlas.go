@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -36,8 +37,8 @@ const (
 	atlasType         = "Type of the build. `aws.ami`, `amazon.ami` and `amazon.image` are the same."
 	atlasBuild        = "Build: a number, which is the metadata `build_number`; `latest` and `any` as for `version`. Only looked at without a `version`."
 	atlasVersion      = "Version: a number; `latest`, to match against the newest version alone; `any`, for the newest that matches. Default: `latest`."
-	atlasMetadataKeys = "Keys that the metadata must have, with any value."
-	atlasMetadata     = "Metadata that must be there. What was a block in 2015 is an attribute now: `metadata = { arch = \"386\" }`."
+	atlasMetadataKeys = "Keys that the metadata must have, with any value: those that were published, such as `region.eu-west-1`; not those of `metadata_full`."
+	atlasMetadata     = "Metadata that must be there, with the keys that were published, such as `region.eu-west-1`; not those of `metadata_full`. What was a block in 2015 is an attribute now: `metadata = { arch = \"386\" }`."
 	atlasID           = "As Atlas had it: for AMIs `eu-west-1:ami-1,us-east-1:ami-2`."
 	atlasFileURL      = "Address of the file; empty when there is none, or more than one. Whoever gets it needs the token, unless the artifact is public."
 	atlasMetadataFull = "All metadata. Each character of a key outside `A-Z a-z 0-9 _ -` is a `-`: `region.eu-west-1` is `region-eu-west-1`."
@@ -91,18 +92,29 @@ func (b *backend) settle(ctx context.Context, m *atlasModel, found []registry.Re
 		b.fail(ctx, diags, r, err)
 	case diags.HasError():
 	case len(found) == 0:
-		diags.AddError("No matching artifact for '"+name+"'", "You asked for "+r.asked+". "+b.nearby(ctx, r))
+		diags.AddError("No matching artifact for '"+name+"'", "You asked for "+r.asked+". "+keysHint(m.keys())+b.nearby(ctx, r))
 	case len(found) > 1:
 		diags.AddError(fmt.Sprintf("Got %d results for '%s', only one is allowed", len(found), name),
 			"You asked for "+r.asked+". Version "+versionText(found[0].VersionID)+" has these builds that fit: "+
 				join(found, func(f registry.Resolution) string { return f.Component })+
-				". Say more in metadata, or use data \"almanac_artifact\", which has component and architecture.")
+				". Say more in metadata, or use data \"almanac_artifact\", which has component, architecture and box_provider.")
 	default:
 		m.set(b.client.Address(), found[0])
 		if found[0].Revoked {
 			diags.AddAttributeWarning(path.Root("version"), revokedSummary(found[0]), revokedDetail(found[0]))
 		}
 	}
+}
+
+// keys are all keys of metadata that were asked for.
+func (m atlasModel) keys() []string {
+	keys := slices.Collect(maps.Keys(m.Metadata.Elements()))
+	for _, key := range m.MetadataKeys.Elements() {
+		if text, ok := key.(types.String); ok {
+			keys = append(keys, text.ValueString())
+		}
+	}
+	return keys
 }
 
 // asked is the question in words.

@@ -115,6 +115,9 @@ func TestAtlasArtifactWithoutOneMatch(t *testing.T) {
 			refuse(ask("resource", `type = "vagrant.box"`), "No matching artifact for 'cargomedia/app'"),
 			refuse(ask("resource", "type = \"aws.ami\"\n version = 7"), "You asked for cargomedia/app, type aws.ami, version 7. Its newest versions of type aws.ami are 1.0.0 (number 1)."),
 			refuse(ask("data", "type = \"aws.ami\"\n version = \"~> 1\""), `"~> 1" must be a number`),
+			refuse(ask("resource", "type = \"aws.ami\"\n metadata_keys = [\"created-at\"]"), "No matching artifact", "If created-at is from metadata_full"),
+			refuse(ask("resource", "type = \"aws.ami\"\n metadata_keys = [null]"), "metadata_keys = [null]", "contains a null value"),
+			refuse(ask("data", "type = \"aws.ami\"\n metadata = { os = null }"), "metadata = { os = null }", "contains a null value"),
 			refuse(ask("data", "type = \"aws.ami\"\n build = \"green\""), `"green" must be a number, latest or any`),
 		)
 	})

@@ -32,8 +32,8 @@ func (*atlasData) Schema(_ context.Context, _ datasource.SchemaRequest, resp *da
 			"type":          schema.StringAttribute{Required: true, Validators: []validator.String{isType}, MarkdownDescription: atlasType},
 			"build":         schema.StringAttribute{Optional: true, MarkdownDescription: atlasBuild},
 			"version":       schema.StringAttribute{Optional: true, MarkdownDescription: atlasVersion},
-			"metadata_keys": schema.ListAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: atlasMetadataKeys},
-			"metadata":      schema.MapAttribute{Optional: true, ElementType: types.StringType, MarkdownDescription: atlasMetadata},
+			"metadata_keys": schema.ListAttribute{Optional: true, ElementType: types.StringType, Validators: noNullsInList, MarkdownDescription: atlasMetadataKeys},
+			"metadata":      schema.MapAttribute{Optional: true, ElementType: types.StringType, Validators: noNullsInMap, MarkdownDescription: atlasMetadata},
 			"id":            computedText(atlasID),
 			"file_url":      computedText(atlasFileURL),
 			"metadata_full": schema.MapAttribute{Computed: true, ElementType: types.StringType, MarkdownDescription: atlasMetadataFull},
@@ -60,11 +60,15 @@ func (d *atlasData) Read(ctx context.Context, req datasource.ReadRequest, resp *
 
 // warnFloating warns of a question that another version answers after the next build.
 func (m atlasModel) warnFloating(now registry.VersionID, diags *diag.Diagnostics) {
-	asked := cmp.Or(m.Version.ValueString(), m.Build.ValueString(), registry.Latest)
+	argument, asked := "version", m.Version.ValueString()
+	if asked == "" && m.Build.ValueString() != "" {
+		argument, asked = "build", m.Build.ValueString()
+	}
+	asked = cmp.Or(asked, registry.Latest)
 	if asked != registry.Latest && asked != "any" {
 		return
 	}
-	diags.AddWarning(m.Name.ValueString()+": version "+asked+" floats",
+	diags.AddWarning(m.Name.ValueString()+": "+argument+" "+asked+" floats",
 		fmt.Sprintf("It names version %s now, and another one after the next build: a plan will then replace what is made from it, "+
 			"without a change to the configuration. Write version = \"%d\" to stay.", versionText(now), now.Number))
 }

@@ -48,7 +48,7 @@ func (*channelResource) Schema(_ context.Context, _ resource.SchemaRequest, resp
 	}
 	resp.Schema = schema.Schema{
 		MarkdownDescription: "Points a channel of an artifact to a version: promotion as code. The token needs the role `promote`.\n\n" +
-			"A channel that somebody else moved is seen, and the plan moves it back. So let either Terraform move a channel, or people and builds. " +
+			"A channel that somebody else moved is seen, and the plan moves it back. One that is moved after the plan stays, and the apply fails. So let either Terraform move a channel, or people and builds. " +
 			"Destroying it removes the channel, and who asks for it finds nothing any more.",
 		Attributes: map[string]schema.Attribute{
 			"artifact": schema.StringAttribute{
@@ -59,7 +59,8 @@ func (*channelResource) Schema(_ context.Context, _ resource.SchemaRequest, resp
 			},
 			"version": schema.StringAttribute{
 				Required: true, Validators: []validator.String{isFixedRef},
-				MarkdownDescription: "Version to point to, which must be complete and not revoked: a number (`7`), an exact version (`1.4.0`), or `fingerprint:F`.",
+				MarkdownDescription: "Version to point to, which must be complete and not revoked: a number (`7`), an exact version (`1.4.0`), or `fingerprint:F`. " +
+					"One that is revoked later stays, with a warning.",
 			},
 			"reason": schema.StringAttribute{
 				Optional: true, Validators: []validator.String{stringvalidator.LengthBetween(1, 1000)},
@@ -94,10 +95,11 @@ func (r *channelResource) ModifyPlan(ctx context.Context, req resource.ModifyPla
 			r.fail(ctx, &resp.Diagnostics, m.request(), err)
 			return
 		}
-		checkOffered(v, &resp.Diagnostics)
 		m.Number = types.Int64Value(v.Number)
 		if m.ID.Equal(state.ID) && m.Number.Equal(state.Number) {
 			m.MovedAt, m.MovedBy, m.Previous = state.MovedAt, state.MovedBy, state.Previous
+		} else {
+			checkOffered(v, &resp.Diagnostics)
 		}
 	}
 	resp.Diagnostics.Append(resp.Plan.Set(ctx, &m)...)
@@ -126,35 +128,47 @@ func (r *channelResource) Create(ctx context.Context, req resource.CreateRequest
 	if resp.Diagnostics.HasError() || !r.ready(&resp.Diagnostics) {
 		return
 	}
-	there, err := r.client.Channel(ctx, m.Artifact.ValueString(), m.Name.ValueString())
-	switch {
-	case err == nil:
-		resp.Diagnostics.AddAttributeError(path.Root("name"), "The channel exists already",
-			fmt.Sprintf("Channel %s of %s points to %s since %s. Take it over with:\n\nimport {\n  to = almanac_channel.NAME\n  id = %q\n}",
-				there.Name, there.Artifact, versionText(there.VersionID), timeText(there.MovedAt), m.id()))
-		return
-	case registry.KindOf(err) != registry.NotFound:
-		r.fail(ctx, &resp.Diagnostics, m.request(), err)
-		return
-	}
-	r.move(ctx, m, &resp.State, &resp.Diagnostics)
+	r.move(ctx, m, 0, &resp.State, &resp.Diagnostics)
 }
 
-// Update moves the channel.
+// Update moves the channel from where the plan saw it. What somebody else decided since stays. Where the number stays, as
+// with another reason, there is nothing to move.
 func (r *channelResource) Update(ctx context.Context, req resource.UpdateRequest, resp *resource.UpdateResponse) {
-	var m channelModel
+	var m, state channelModel
 	resp.Diagnostics.Append(req.Plan.Get(ctx, &m)...)
+	resp.Diagnostics.Append(req.State.Get(ctx, &state)...)
 	if resp.Diagnostics.HasError() || !r.ready(&resp.Diagnostics) {
 		return
 	}
-	r.move(ctx, m, &resp.State, &resp.Diagnostics)
+	if m.Number.Equal(state.Number) {
+		resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
+		return
+	}
+	r.move(ctx, m, state.Number.ValueInt64(), &resp.State, &resp.Diagnostics)
 }
 
-func (r *channelResource) move(ctx context.Context, m channelModel, state *tfsdk.State, diags *diag.Diagnostics) {
+// move points the channel to the version, if it points to the number from now. 0 is a channel that is not there.
+func (r *channelResource) move(ctx context.Context, m channelModel, from int64, state *tfsdk.State, diags *diag.Diagnostics) {
 	h, err := r.client.SetChannel(ctx, m.Artifact.ValueString(), m.Name.ValueString(),
-		registry.ChannelChange{Ref: m.Version.ValueString(), Reason: m.Reason.ValueString()})
-	if err != nil {
+		registry.ChannelChange{Ref: m.Version.ValueString(), Reason: m.Reason.ValueString(), From: &from})
+	var now registry.ChannelHistory
+	if registry.KindOf(err) == registry.Conflict {
+		now, _ = r.client.Channel(ctx, m.Artifact.ValueString(), m.Name.ValueString())
+	}
+	switch {
+	case err == nil:
+	case now.Number == from || now.Number == 0:
 		r.fail(ctx, diags, m.request(), err)
+		return
+	case from == 0:
+		diags.AddAttributeError(path.Root("name"), "The channel exists already",
+			capital(err.Error())+fmt.Sprintf(". Take it over with:\n\nimport {\n  to = almanac_channel.NAME\n  id = %q\n}", m.id()))
+		return
+	case now.Number == m.Number.ValueInt64():
+		h = now // Somebody else did the same, or this call did, and its answer was lost.
+	default:
+		diags.AddAttributeError(path.Root("name"), "The channel was moved since the plan",
+			capital(err.Error())+". Plan again: the new plan shows what it would undo.")
 		return
 	}
 	m.set(h)
@@ -179,6 +193,11 @@ func (r *channelResource) Read(ctx context.Context, req resource.ReadRequest, re
 	}
 	if m.Number.ValueInt64() != h.Number {
 		m.Version = types.StringValue(h.Version)
+	}
+	if v := h.Revocation; v != nil && !v.At.After(time.Now()) {
+		resp.Diagnostics.AddAttributeWarning(path.Root("version"), "The channel points to a revoked version",
+			fmt.Sprintf("Channel %s of %s points to %s, which was revoked by %s on %s: %s\n\n`almanac versions --offered %s` lists what it can point to.",
+				h.Name, h.Artifact, versionText(h.VersionID), v.By, timeText(v.At), v.Reason, h.Artifact))
 	}
 	m.set(h)
 	resp.Diagnostics.Append(resp.State.Set(ctx, &m)...)
@@ -213,7 +232,7 @@ func (m channelModel) id() string { return m.Artifact.ValueString() + "/" + m.Na
 
 func (m channelModel) request() request {
 	return request{
-		artifact: m.Artifact.ValueString(), conflict: "The channel cannot point to this version",
+		artifact: m.Artifact.ValueString(), conflict: "The channel cannot be moved to this version",
 		asked: fmt.Sprintf("channel %s of %s, to point to version %s", m.Name.ValueString(), m.Artifact.ValueString(), m.Version.ValueString()),
 		at: places{
 			"artifact": path.Root("artifact"), "channel": path.Root("name"), "ref": path.Root("version"), "reason": path.Root("reason"), "": path.Root("version"),

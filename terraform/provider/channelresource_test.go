@@ -104,6 +104,64 @@ func TestChannelThatOthersMoveIsMovedBack(t *testing.T) {
 	})
 }
 
+func TestChannelThatSomebodyMovesBetweenPlanAndApplyStays(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		w.useEnvironment()
+		w.app("1.0.0", "eu-west-1")
+		w.app("1.1.0", "eu-west-1")
+		w.app("1.2.0", "eu-west-1")
+		meanwhile := func(ref string) resource.ConfigPlanChecks {
+			return resource.ConfigPlanChecks{PreApply: []plancheck.PlanCheck{
+				publishes{func() { w.channel("cargomedia/app", "production", ref) }},
+			}}
+		}
+		w.run(
+			resource.TestStep{
+				Config: production("1"), ConfigPlanChecks: meanwhile("1"),
+				ExpectError: says("The channel exists already", "points to 1.0.0 (number 1) since", "Take it over with:"),
+			},
+			resource.TestStep{
+				PreConfig: func() {
+					if err := w.admin.DeleteChannel(t.Context(), "cargomedia/app", "production"); err != nil {
+						t.Error(err)
+					}
+				},
+				Config: production("1"), Check: w.pointsTo("production", 1),
+			},
+			resource.TestStep{
+				Config: production("2"), ConfigPlanChecks: meanwhile("3"),
+				ExpectError: says("The channel was moved since the plan", "points to 1.2.0 (number 3) since", "not to number 1. Plan again"),
+			},
+			resource.TestStep{
+				PreConfig: func() {
+					if err := w.pointsTo("production", 3)(nil); err != nil {
+						t.Error(err)
+					}
+				},
+				Config: production("2"), Check: w.pointsTo("production", 2),
+			},
+			// Somebody who wants the same is in nobody's way.
+			resource.TestStep{Config: production("3"), ConfigPlanChecks: meanwhile("3"), Check: w.pointsTo("production", 3)},
+		)
+	})
+}
+
+func TestChannelWhoseVersionIsRevokedLaterStays(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		w.useEnvironment()
+		w.app("1.0.0", "eu-west-1")
+		w.run(
+			resource.TestStep{Config: production("1")},
+			resource.TestStep{
+				PreConfig:         func() { w.revoke("cargomedia/app", "1", "openssl is too old") },
+				Config:            production("1.0.0", `reason = "another word"`),
+				Check:             w.pointsTo("production", 1),
+				ConfigStateChecks: attributes("almanac_channel.production", map[string]knownvalue.Check{"reason": text("another word"), "version": text("1.0.0")}),
+			},
+		)
+	})
+}
+
 func TestChannelIsRefused(t *testing.T) {
 	eachWorld(t, func(t *testing.T, w *world) {
 		w.useEnvironment()

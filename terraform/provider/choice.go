@@ -26,6 +26,7 @@ const (
 	describeVersion = "Version that does not move: a number (`7`), an exact version (`1.4.0`), or `fingerprint:F`. `latest` works, with a warning."
 	describeChannel = "Channel, such as `production`: the version that somebody moved it to."
 	describeRef     = "Any way to name a version that the registry knows: also a constraint, such as `~> 1.2`. What floats works, with a warning."
+	describeFilter  = "Metadata that the build must have, with the keys that were published, such as `region.eu-west-1`; not those of `metadata_full`."
 )
 
 func (c choice) attributes() map[string]types.String {
@@ -91,15 +92,16 @@ func (c choice) ref() (attribute, ref string) {
 	return given[0], strings.TrimSpace(c.attributes()[given[0]].ValueString())
 }
 
-// warnFloating warns of a ref that names another version after the next build, and says what it names now.
-func (c choice) warnFloating(diags *diag.Diagnostics, artifact registry.ArtifactName, now registry.VersionID) {
+// warnFloating warns of a ref that names another version after the next build, and says what it names now. effect is what
+// comes of that.
+func (c choice) warnFloating(diags *diag.Diagnostics, effect string, artifact registry.ArtifactName, now registry.VersionID) {
 	attribute, text := c.ref()
 	ref, err := registry.ParseRef(text)
 	if err != nil || ref.Kind != registry.RefLatest && ref.Kind != registry.RefConstraint {
 		return
 	}
 	diags.AddAttributeWarning(path.Root(attribute), fmt.Sprintf("%s = %q floats", attribute, text),
-		fmt.Sprintf("It names version %s of %s now, and another one after a build that fits: a plan will then replace what is made from it, "+
+		fmt.Sprintf("It names version %s of %s now, and another one after a build that fits: %s, "+
 			"without a change to the configuration. Write version = %q to stay, or channel = \"production\" to move when somebody moves the channel.",
-			versionText(now), artifact, now.Version))
+			versionText(now), artifact, effect, now.Version))
 }

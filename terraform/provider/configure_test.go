@@ -10,10 +10,15 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
 	"github.com/hashicorp/terraform-plugin-testing/knownvalue"
+
+	"github.com/cargomedia/packer-plugin-almanac/internal/servertest"
+	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
 
 // configured is a provider block with arguments.
@@ -48,6 +53,76 @@ func TestProviderThatCannotAskSaysWhy(t *testing.T) {
 		)
 		t.Setenv("ATLAS_ADDRESS", "ftp://almanac.example.com")
 		w.run(refuse(question, "ATLAS_ADDRESS must begin with http:// or https://"))
+	})
+}
+
+func TestProviderWithATokenThatExpiredSaysSo(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		w.app("1.0.0", "eu-west-1")
+		token, err := w.admin.CreateToken(t.Context(), registry.TokenRequest{
+			Name: "ci", Role: "read", Scopes: []string{"*"}, ExpiresAt: new(time.Now().Add(time.Hour)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		secret := quoted("token", token.Secret)
+		w.run(resource.TestStep{Config: configured(quoted("address", w.URL), secret) + look(`version = "1"`)})
+		w.Stop(t)
+		later := servertest.New(t, servertest.InDir(w.Dir, w.AdminToken), servertest.WithClock(func() time.Time { return time.Now().Add(2 * time.Hour) }))
+		w.run(refuse(configured(quoted("address", later.URL), secret)+look(`version = "1"`), "The registry does not accept the token (401)",
+			"The token is not valid: it is unknown, expired or revoked.", "Replace the token in the provider block, or in the environment variable ALMANAC_TOKEN"))
+	})
+}
+
+func TestPlanOutlivesARegistryThatIsAwayForAMoment(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		w.app("1.0.0", "eu-west-1")
+		target, err := url.Parse(w.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proxy := httputil.NewSingleHostReverseProxy(target)
+		var refused atomic.Bool
+		front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if !refused.Swap(true) {
+				http.Error(rw, "the registry is being started", http.StatusServiceUnavailable)
+				return
+			}
+			proxy.ServeHTTP(rw, r)
+		}))
+		defer front.Close()
+		w.run(resource.TestStep{
+			Config:             configured(quoted("address", front.URL), quoted("token", w.AdminToken)) + look(`version = "1"`) + `output "ami" { value = data.almanac_artifact.app.ami_id }`,
+			PlanOnly:           true,
+			ExpectNonEmptyPlan: true,
+		})
+		if !refused.Load() {
+			t.Error("nothing was asked")
+		}
+	})
+}
+
+func TestProviderThatCannotListWhatThereIsSaysSo(t *testing.T) {
+	eachWorld(t, func(t *testing.T, w *world) {
+		w.app("1.0.0", "eu-west-1")
+		target, err := url.Parse(w.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proxy := httputil.NewSingleHostReverseProxy(target)
+		front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if !strings.HasPrefix(r.URL.Path, "/v1/resolve/") {
+				http.NotFound(rw, r)
+				return
+			}
+			proxy.ServeHTTP(rw, r)
+		}))
+		defer front.Close()
+		w.run(refuse(configured(quoted("address", front.URL), quoted("token", w.AdminToken))+`data "almanac_artifact" "app" {
+			name    = "cargomedia/wep"
+			type    = "aws.ami"
+			version = "1.0.0"
+		}`, "Artifact cargomedia/wep does not exist", "What there is in the namespace cargomedia cannot be read, either:", "Is the provider's address right? It is "+front.URL+"."))
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
@@ -26,6 +27,8 @@ type request struct {
 	at places
 	// conflict is the summary of a conflict.
 	conflict string
+	// filter are the keys of metadata that were asked for.
+	filter []string
 }
 
 // fail adds what went wrong, what there is instead, and what to do. The registry's own text is always in it.
@@ -48,9 +51,9 @@ func (b *backend) fail(ctx context.Context, diags *diag.Diagnostics, r request, 
 	case registry.Forbidden:
 		diags.AddError("The token may not do this (403)", text+asked(r)+"`almanac token list` shows the roles and scopes of all tokens.")
 	case registry.NotFound:
-		at(diags, r, "", "Not found in the registry (404)", text+asked(r)+b.nearby(ctx, r))
+		at(diags, r, "", "Not found in the registry (404)", text+asked(r)+keysHint(r.filter)+b.nearby(ctx, r))
 	case registry.Conflict:
-		at(diags, r, "", r.conflict, text+asked(r)+"`almanac show "+r.artifact+"` shows what there is.")
+		at(diags, r, "", r.conflict, text+asked(r)+boxHint(e)+"`almanac show "+r.artifact+"` shows what there is.")
 	case registry.Unavailable:
 		diags.AddError("The registry is not available", text+asked(r)+"Is the provider's address right, and does "+b.client.Address()+"/healthz answer?")
 	default:
@@ -99,6 +102,25 @@ func asked(r request) string {
 	return "\n\nYou asked for " + r.asked + ". "
 }
 
+// keysHint is for a key that may have been copied out of metadata_full.
+func keysHint(keys []string) string {
+	keys = slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return !strings.Contains(key, "-") })
+	if len(keys) == 0 {
+		return ""
+	}
+	slices.Sort(keys)
+	return "If " + strings.Join(keys, ", ") + " is from metadata_full, where - stands for . and other characters, write the key as it was published, " +
+		"such as region.eu-west-1. "
+}
+
+// boxHint tells boxes apart with the word of the configuration, in which provider means something else.
+func boxHint(e *registry.Error) string {
+	if slices.ContainsFunc(e.Choices, func(choice string) bool { return strings.Contains(choice, ", provider ") }) {
+		return "The argument for the provider of a box is box_provider. "
+	}
+	return ""
+}
+
 func capital(s string) string {
 	if s == "" || s[0] < 'a' || s[0] > 'z' {
 		return s
@@ -135,7 +157,11 @@ func (b *backend) nearby(ctx context.Context, r request) string {
 
 func (b *backend) nearbyArtifacts(ctx context.Context, namespace string) string {
 	page, err := b.client.Artifacts(ctx, registry.ArtifactFilter{Namespace: namespace, Limit: nearArtifacts})
-	if err != nil || len(page.Artifacts) == 0 {
+	if err != nil {
+		return "What there is in the namespace " + namespace + " cannot be read, either: " + err.Error() + ". Is the provider's address right? It is " +
+			b.client.Address() + "."
+	}
+	if len(page.Artifacts) == 0 {
 		return "This token can read nothing in the namespace " + namespace + ". `almanac artifacts` lists what it can read."
 	}
 	more := "."

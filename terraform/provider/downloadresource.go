@@ -3,6 +3,8 @@ package provider
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	"github.com/hashicorp/terraform-plugin-framework/ephemeral/schema"
@@ -60,7 +62,7 @@ func (*downloadResource) Schema(_ context.Context, _ ephemeral.SchemaRequest, re
 			"architecture": optional("Architecture of the build, where the version has several."),
 			"box_provider": optional("Vagrant provider of a box, such as `virtualbox`."),
 			"metadata": schema.MapAttribute{
-				Optional: true, ElementType: types.StringType, MarkdownDescription: "What `metadata_full` of the build must have.",
+				Optional: true, ElementType: types.StringType, Validators: noNullsInMap, MarkdownDescription: describeFilter,
 			},
 			"file": schema.StringAttribute{
 				Optional: true, Computed: true,
@@ -100,12 +102,12 @@ func (d *downloadResource) Open(ctx context.Context, req ephemeral.OpenRequest, 
 	granted, err := d.client.GrantDownload(ctx, name, question)
 	if err != nil {
 		d.fail(ctx, &resp.Diagnostics, request{
-			artifact: name, typ: typ, asked: fmt.Sprintf("a file of %s %q of %s%s", attribute, ref, name, ofType(typ)), conflict: "More than one build or file fits",
+			artifact: name, typ: typ, asked: fmt.Sprintf("a file of %s %q of %s%s", attribute, ref, name, ofType(typ)), conflict: "More than one build or file fits", filter: slices.Collect(maps.Keys(question.Metadata)),
 			at: places{"artifact": path.Root("name"), "ref": path.Root(attribute), "type": path.Root("type"), "file": path.Root("file"), "": path.Root(attribute)},
 		}, err)
 		return
 	}
-	m.warnFloating(&resp.Diagnostics, granted.Artifact, granted.VersionID)
+	m.warnFloating(&resp.Diagnostics, "another file is then handed out", granted.Artifact, granted.VersionID)
 	m.Number, m.URL = types.Int64Value(granted.Number), types.StringValue(granted.URL)
 	m.File, m.Size, m.SHA256 = types.StringValue(granted.File.Name), types.Int64Value(granted.File.Size), types.StringValue(string(granted.File.SHA256))
 	m.ExpiresAt = types.StringValue(timeText(granted.ExpiresAt))

@@ -63,6 +63,7 @@ func TestDownloadGivesAnAddressThatNeedsNoToken(t *testing.T) {
 		w.run(
 			refuse(ask(`version = "1.1.0"`), "has 2 files; say which: web.sig, web.tar.gz"),
 			refuse(ask("version = \"1.1.0\"\n file = \"web.zip\""), `has no file "web.zip"; it has: web.sig, web.tar.gz`),
+			refuse(ask("version = \"1.1.0\"\n metadata = { os = null }"), "metadata = { os = null }", "contains a null value"),
 			refuse(ask(``), "One of version, channel and ref must be given, and none is."),
 			refuse(`
 			ephemeral "almanac_download" "web" {

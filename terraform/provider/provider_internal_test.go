@@ -49,7 +49,7 @@ func TestWhatFloatsIsWarnedOf(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var diags diag.Diagnostics
-			c.choice.warnFloating(&diags, "cargomedia/app", now)
+			c.choice.warnFloating(&diags, "a plan will then replace it", "cargomedia/app", now)
 			wantWarning(t, diags, c.want, stay)
 		})
 	}
@@ -57,6 +57,13 @@ func TestWhatFloatsIsWarnedOf(t *testing.T) {
 		t.Run("atlas "+version, func(t *testing.T) {
 			var diags diag.Diagnostics
 			atlasModel{Name: types.StringValue("a/b"), Version: types.StringValue(version)}.warnFloating(now, &diags)
+			wantWarning(t, diags, want, `Write version = "7" to stay.`)
+		})
+	}
+	for build, want := range map[string]string{"latest": "a/b: build latest floats", "any": "a/b: build any floats", "42": ""} {
+		t.Run("atlas build "+build, func(t *testing.T) {
+			var diags diag.Diagnostics
+			atlasModel{Name: types.StringValue("a/b"), Build: types.StringValue(build)}.warnFloating(now, &diags)
 			wantWarning(t, diags, want, `Write version = "7" to stay.`)
 		})
 	}

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/hashicorp/terraform-plugin-framework-validators/listvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/mapvalidator"
+	"github.com/hashicorp/terraform-plugin-framework-validators/setvalidator"
 	"github.com/hashicorp/terraform-plugin-framework/schema/validator"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
@@ -38,6 +41,13 @@ var (
 	isChannelName  = check{"the name of a channel", registry.CheckChannelName}
 	isRef          = check{"a ref", func(s string) error { _, err := registry.ParseRef(s); return err }}
 	isFixedRef     = check{"a number, an exact version or fingerprint:F", fixedRef}
+)
+
+// A null within a list, such as a variable without a value, has no meaning.
+var (
+	noNullsInMap  = []validator.Map{mapvalidator.NoNullValues()}
+	noNullsInSet  = []validator.Set{setvalidator.NoNullValues()}
+	noNullsInList = []validator.List{listvalidator.NoNullValues()}
 )
 
 // fixedRef accepts a ref that names the same version for ever.

@@ -16,11 +16,19 @@ resource "aws_instance" "app" {
   instance_type = "t3.micro"
 }
 
-# On the way to data "almanac_artifact", in the place of the resource:
+# On the way to data "almanac_artifact", in the place of the resource. Without the line provider = atlas, the local name in
+# required_providers has to be almanac.
 #
 # removed {
 #   from = atlas_artifact.app
 #   lifecycle {
 #     destroy = false
 #   }
+# }
+#
+# data "almanac_artifact" "app" {
+#   provider = atlas
+#   name     = "cargomedia/app"
+#   type     = "amazon.image"
+#   version  = "1.4.0"
 # }
