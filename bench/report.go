@@ -204,7 +204,7 @@ func (r record) method() string {
 			fmt.Sprintf("The memory is that of a server before and after one box of %d MiB, which is made while it is sent, and read to its end.", s.Large>>20),
 		"Publications are durable and over HTTP; \"fsync\" appends 4 KiB to a file and syncs it, again and again.",
 		"A build is that of one AMI in one region with the unmodified amazon-ebs builder against a local stand-in for EC2, with and without the post-processor, in turn.",
-		"A plan is that of the real Terraform, in turn with one data source almanac_artifact for each artifact of the large data set, and with one module for each that has as many regions as locals; both have an output for each.",
+		"A plan is that of the real Terraform, in turn with one data source almanac_artifact for each artifact of the large data set, with Terraform's own terraform_remote_state for each, in which no provider has a part, and with one module for each that has as many regions as locals; all have an output for each.",
 		"A start is from exec to the first 200 of `/readyz`.",
 		"Not measured: PostgreSQL, S3, a network.",
 	}, " ")

@@ -29,7 +29,8 @@ type plan struct {
 	took    []float64
 }
 
-// terraform compares a plan that reads artifacts with one whose modules have the same regions as locals.
+// terraform compares a plan that reads artifacts with one whose modules have the same regions as locals. The plan that reads
+// them as remote states shows what of it is Terraform's own: no provider is in it.
 func (b *bench) terraform() (figures []figure, err error) {
 	program, err := exec.LookPath("terraform")
 	if err != nil {
@@ -47,7 +48,7 @@ func (b *bench) terraform() (figures []figure, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.end(server, false)) }()
-	read, local, err := b.plans(server.url, data)
+	read, state, local, err := b.plans(server.url, data)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +57,7 @@ func (b *bench) terraform() (figures []figure, err error) {
 	}
 	for round := range b.scale.Rounds + 1 {
 		b.say("terraform, round %d of %d", round, b.scale.Rounds)
-		for _, p := range []*plan{read, local} {
+		for _, p := range []*plan{read, state, local} {
 			begun := time.Now()
 			if err := p.terraform(b, program, "plan", "-input=false", "-no-color"); err != nil {
 				return nil, err
@@ -66,46 +67,54 @@ func (b *bench) terraform() (figures []figure, err error) {
 			}
 		}
 	}
-	ratios := make([]float64, len(read.took))
-	for i := range ratios {
-		ratios[i] = read.took[i] / local.took[i]
+	over := func(p *plan) []float64 {
+		ratios := make([]float64, len(p.took))
+		for i := range ratios {
+			ratios[i] = p.took[i] / local.took[i]
+		}
+		return ratios
 	}
 	count := strconv.Itoa(read.outputs)
 	return []figure{
-		median(terraformFigure, "x", ratios, terraformLimits),
+		median(terraformFigure, "x", over(read), terraformLimits),
+		median("terraform plan, Terraform's own remote state of the same / locals-only modules", "x", over(state), nil),
 		median("terraform plan of "+count+" data sources", "s", read.took, nil),
+		median("terraform plan of "+count+" remote states", "s", state.took, nil),
 		median("terraform plan of "+count+" locals-only modules", "s", local.took, nil),
 	}, nil
 }
 
-// plans writes both configurations.
-func (b *bench) plans(url string, data dataset) (read, local *plan, err error) {
+// plans writes the configurations.
+func (b *bench) plans(url string, data dataset) (read, state, local *plan, err error) {
 	n := data.Shape.Artifacts
 	config := filepath.Join(b.scratch, "terraform.tfrc")
 	overrides := fmt.Sprintf("provider_installation {\n  dev_overrides {\n    %q = %q\n  }\n}\n", terraformSource, filepath.Dir(b.built("terraform-provider-almanac")))
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "HOME=" + b.scratch, "CHECKPOINT_DISABLE=1", "TF_CLI_CONFIG_FILE=" + config,
-		"ALMANAC_ADDR=" + url, "ALMANAC_TOKEN=" + data.Token, "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1",
+		"ALMANAC_ADDR=" + url, "ALMANAC_TOKEN=" + data.Token, "TF_HTTP_USERNAME=bench", "TF_HTTP_PASSWORD=" + data.Token, "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1",
 	}
 	read = &plan{dir: filepath.Join(b.scratch, "read"), env: env, outputs: n}
+	state = &plan{dir: filepath.Join(b.scratch, "state"), env: env, outputs: n}
 	local = &plan{dir: filepath.Join(b.scratch, "local"), env: env, outputs: n}
 	files := map[string]string{config: overrides}
 	sources := fmt.Sprintf("terraform {\n  required_providers {\n    almanac = {\n      source = %q\n    }\n  }\n}\n", terraformSource)
-	var modules strings.Builder
+	var modules, states strings.Builder
 	for i := range n {
 		name := fmt.Sprintf("app_%04d", i+1)
 		sources += fmt.Sprintf("\ndata \"almanac_artifact\" %[1]q {\n  name    = %[2]q\n  type    = \"amazon.image\"\n  channel = %[3]q\n}\n\noutput %[1]q {\n  value = data.almanac_artifact.%[1]s.ami_ids\n}\n", name, artifactName(i), channel)
+		fmt.Fprintf(&states, "data \"terraform_remote_state\" %[1]q {\n  backend = \"http\"\n  config = {\n    address = \"%[2]s/tf/state/%[3]s/amazon.image/%[4]s\"\n  }\n}\n\noutput %[1]q {\n  value = data.terraform_remote_state.%[1]s.outputs.ami_ids\n}\n\n", name, url, artifactName(i), channel)
 		fmt.Fprintf(&modules, "module %[1]q {\n  source = \"./%[1]s\"\n}\n\noutput %[1]q {\n  value = module.%[1]s.ami_ids\n}\n\n", name)
 		files[filepath.Join(local.dir, name, "main.tf")] = localsModule(i, data.Shape.Regions)
 	}
 	files[filepath.Join(read.dir, "main.tf")] = sources
+	files[filepath.Join(state.dir, "main.tf")] = states.String()
 	files[filepath.Join(local.dir, "main.tf")] = modules.String()
 	for path, content := range files {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte(content), 0o600)); err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
-	return read, local, nil
+	return read, state, local, nil
 }
 
 // localsModule has as many regions as a version of the data set.

@@ -60,25 +60,21 @@ func resolutionAttributes() map[string]schema.Attribute {
 			MarkdownDescription: "Region to AMI id; empty for other types than `amazon.image`.",
 		},
 		"ami_id": computedText("AMI id in `region`; without a `region`, the only one. Null when there are several, or none."),
-		"images": schema.ListNestedAttribute{
-			Computed: true, MarkdownDescription: "All images of the build, sorted by region.",
-			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-				"provider": computedText("Such as `aws`, `gce`, `azure`."),
-				"region":   computedText("Region, zone or location at the provider."),
-				"id":       computedText("The provider's id, such as `ami-0abc`."),
-			}},
+		// Lists of objects, not nested attributes: Terraform has less to do for them, which counts with hundreds of artifacts in
+		// twenty regions.
+		"images": schema.ListAttribute{
+			Computed: true, ElementType: imageType,
+			MarkdownDescription: "All images of the build, sorted by region: their `provider`, such as `aws`, `gce` or `azure`, " +
+				"`region` (or zone, or location) and `id`, such as `ami-0abc`.",
 		},
 		"regions": schema.ListAttribute{
 			Computed: true, ElementType: types.StringType,
 			MarkdownDescription: "Regions of the images, sorted.",
 		},
-		"files": schema.ListNestedAttribute{
-			Computed: true, MarkdownDescription: "Files of the build, sorted by name. The ephemeral resource `almanac_download` gives an address for one.",
-			NestedObject: schema.NestedAttributeObject{Attributes: map[string]schema.Attribute{
-				"name":   computedText("Relative path."),
-				"size":   schema.Int64Attribute{Computed: true, MarkdownDescription: "Bytes."},
-				"sha256": computedText("Digest of the bytes, 64 hexadecimal digits."),
-			}},
+		"files": schema.ListAttribute{
+			Computed: true, ElementType: fileType,
+			MarkdownDescription: "Files of the build, sorted by name: their `name`, a relative path, `size` in bytes and `sha256`, " +
+				"64 hexadecimal digits. The ephemeral resource `almanac_download` gives an address for one.",
 		},
 		"metadata_full": schema.MapAttribute{
 			Computed: true, ElementType: types.StringType,
