@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -48,10 +47,6 @@ Examples:
 // usual 100 it would be collected dozens of times a second under load, for a tenth of the time. GOGC overrides it.
 const serverGCPercent = 400
 
-// extraProcessors are those that a server has beyond its cores. A goroutine that waits for the disk in a system call keeps
-// one for a while, in which others could run: with one more, an upload takes 6 to 8 % less time. GOMAXPROCS overrides it.
-const extraProcessors = 1
-
 func (c *serveCmd) Run(a *app) error {
 	certificates, err := c.check()
 	if err != nil {
@@ -59,9 +54,6 @@ func (c *serveCmd) Run(a *app) error {
 	}
 	if a.getenv("GOGC") == "" {
 		debug.SetGCPercent(serverGCPercent)
-	}
-	if a.getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + extraProcessors)
 	}
 	again, forget := secondSignal()
 	defer forget()
