@@ -200,19 +200,19 @@ func regionList(images []aws.AMI) string {
 }
 
 func (c *awsAdoptCmd) status(b aws.AdoptedBuild) cell {
-	done, todo := "recorded", "to record"
+	recorded, planned := "recorded", "to record"
 	if b.Action == aws.AdoptAdd {
-		done, todo = "added "+regionList(b.New), "to add: "+regionList(b.New)
+		recorded, planned = "added "+regionList(b.New), "to add: "+regionList(b.New)
 	}
 	switch {
 	case b.Action == aws.AdoptRecorded:
 		return cell{"recorded before", plain}
 	case b.Receipt != nil:
-		return cell{done, green}
+		return cell{recorded, green}
 	case c.Yes:
 		return cell{"not recorded", red}
 	}
-	return cell{todo, yellow}
+	return cell{planned, yellow}
 }
 
 // summary counts versions; one that is not made yet has one name.
