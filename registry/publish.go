@@ -57,7 +57,7 @@ type ChannelOutcome struct {
 // number; later ones add their builds to it. Publishing the same content again changes nothing and
 // answers the same; a publication that has all images of before and more adds those.
 //
-// It needs the role publish, and promote if it names channels. Invalid: any bad value, all at once;
+// It needs the role publish, promote if it names channels, and admin for a terraform.provider. Invalid: any bad value, all at once;
 // a file whose bytes were not uploaded. Conflict: a version that another run has, or content that
 // differs from what was published, with the names of what differs.
 //

@@ -55,7 +55,7 @@ func (s *Server) routes() {
 	typed(s, op("getVersion", "GET", version, tagVersions, needRead, "Show a version",
 		"Numbers, versions and fingerprints find open and revoked versions, too."), s.getVersion)
 	typed(s, op("publish", "POST", artifact+"/publish", tagVersions, needPublish, "Publish a build",
-		"Records one build of one version, in one step. The same publication again changes nothing and answers the same; other content under the same fingerprint and component is a conflict that lists what differs. Naming channels needs the role promote."), s.publish)
+		"Records one build of one version, in one step. The same publication again changes nothing and answers the same; other content under the same fingerprint and component is a conflict that lists what differs. Naming channels needs the role promote, and a terraform.provider the role admin."), s.publish)
 	typed(s, op("verifyVersion", "POST", version+"/verify", tagVersions, needPublish, "Tell what was found of images",
 		"Records whether images of one build are available at their provider. A version that waited for them becomes complete, or failed. An image that is handed out already cannot be taken back this way: revoke the version. The ref must not be one that can float."), s.verifyVersion)
 	typed(s, op("revokeVersion", "POST", version+"/revoke", tagVersions, needPromote, "Revoke a version",
