@@ -63,6 +63,7 @@ func (s *Server) getBlob(x *exchange, r *http.Request) error {
 func (x *exchange) sendFile(r *http.Request, blob registry.Blob) bool {
 	before := x.bytes
 	w := &rangeWriter{exchange: x}
+	defer fullPackets(r.Context())()
 	// No time of change: the ETag says it all. The file itself is handed over, for sendfile.
 	http.ServeContent(w, withoutEmptyRanges(r), "", time.Time{}, blob.ReadSeekCloser)
 	if x.status == http.StatusOK || x.status == http.StatusPartialContent {

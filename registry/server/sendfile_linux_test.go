@@ -33,6 +33,15 @@ type sent struct {
 	mu           sync.Mutex
 	copied, file int64
 	other        []string // what else was to be sent by ReadFrom
+	packets      []string // when the kernel was told to wait for full packets, and when no more
+}
+
+// SetNoDelay notes what was set, and whether bytes of a file had been sent.
+func (c watchedConn) SetNoDelay(noDelay bool) error {
+	c.sent.mu.Lock()
+	c.sent.packets = append(c.sent.packets, fmt.Sprintf("%t after %d", noDelay, c.sent.file))
+	c.sent.mu.Unlock()
+	return c.TCPConn.SetNoDelay(noDelay)
 }
 
 func (c watchedConn) Write(p []byte) (int, error) {
@@ -129,6 +138,9 @@ func TestDownloadGoesThroughSendfile(t *testing.T) {
 			const sniffed = 512
 			if want := int64(max(0, len(test.want)-sniffed)); seen.file != want || len(seen.other) > 0 {
 				t.Errorf("%d bytes were sent from the file, want %d, besides %v", seen.file, want, seen.other)
+			}
+			if want := []string{"false after 0", fmt.Sprintf("true after %d", seen.file)}; len(seen.packets) < 2 || !slices.Equal(seen.packets[len(seen.packets)-2:], want) {
+				t.Errorf("TCP_NODELAY was set to %v, want %v", seen.packets, want)
 			}
 			if seen.copied == 0 || seen.copied > 2000 {
 				t.Errorf("%d bytes were copied, want the header and %d", seen.copied, sniffed)

@@ -57,6 +57,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, o ServeOption
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return requests },
+		ConnContext:       withConn,
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(listener) }()
