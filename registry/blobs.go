@@ -49,6 +49,9 @@ func (s *Service) BeginUpload(ctx context.Context, req UploadRequest) (UploadSta
 	if err := requireRole(ctx, RolePublish, name); err != nil {
 		return UploadStatus{}, err
 	}
+	if req.Size > s.maxFile {
+		return UploadStatus{}, s.tooLarge()
+	}
 	if err := s.checkCase(ctx, s.store, name); err != nil {
 		return UploadStatus{}, err
 	}
@@ -175,7 +178,7 @@ func (s *Service) ExpireUploads(ctx context.Context) (int, error) {
 			if err != nil {
 				return dropped, err
 			}
-			if err := s.forgetUpload(ctx, u.ID); err != nil {
+			if err := s.giveUp(ctx, u); err != nil {
 				return dropped, err
 			}
 			dropped++
@@ -184,6 +187,32 @@ func (s *Service) ExpireUploads(ctx context.Context) (int, error) {
 			return dropped, nil
 		}
 	}
+}
+
+// giveUp forgets an upload, and the version that was held for it alone, if nothing has come to that.
+func (s *Service) giveUp(ctx context.Context, u Upload) error {
+	if u.Draft == nil || !u.Draft.Release || u.SHA256 != "" {
+		return s.forgetUpload(ctx, u.ID)
+	}
+	ctx = WithPrincipal(ctx, Principal{Name: u.CreatedBy})
+	return s.store.Update(ctx, func(tx Tx) error {
+		if err := tx.DeleteUpload(ctx, u.ID); err != nil {
+			return err
+		}
+		p := s.newPublishing(ctx, tx, u.Artifact)
+		err := p.lockVersion(ctx, Ref{Kind: RefNumber, Number: u.Number})
+		if KindOf(err) == NotFound {
+			return nil
+		}
+		if v := p.version; err != nil || !v.Held || len(v.Builds) > 0 || len(v.Pending) > 0 {
+			return err
+		}
+		if err := tx.DeleteVersion(ctx, u.Artifact, u.Number); err != nil {
+			return err
+		}
+		p.event(ActionVersionDelete, nil)
+		return p.recordEvents(ctx)
+	})
 }
 
 func (s *Service) forgetUpload(ctx context.Context, id string) error {

@@ -18,7 +18,7 @@ func TestABoxFromItsAnnouncementToItsRelease(t *testing.T) {
 		w.open(publisher, "1.0.0")
 		content := virtualbox(t, "disk")
 		receipt := w.sendBox(publisher, "1.0.0", pendingBox("virtualbox", "amd64"), content)
-		want := registry.BoxReceipt{
+		want := registry.Arrival{
 			Artifact: tiny, Version: registry.VersionID{Number: 1, Version: "1.0.0"}, Component: "vagrant.virtualbox.amd64",
 			File: registry.File{Name: "vagrant.box", Size: int64(len(content)), SHA256: registry.SecretDigest(string(content))},
 		}

@@ -85,9 +85,9 @@ func (w *world) grant(ctx context.Context, version, component string) string {
 }
 
 // receive sends bytes as somebody who has nothing but the secret.
-func (w *world) receive(secret string, content []byte) registry.BoxReceipt {
+func (w *world) receive(secret string, content []byte) registry.Arrival {
 	w.t.Helper()
-	receipt, err := w.ReceiveBox(w.t.Context(), secret, int64(len(content)), bytes.NewReader(content))
+	receipt, err := w.Receive(w.t.Context(), secret, int64(len(content)), bytes.NewReader(content))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func (w *world) receive(secret string, content []byte) registry.BoxReceipt {
 }
 
 // sendBox announces a box and sends its bytes.
-func (w *world) sendBox(ctx context.Context, version string, box registry.PendingBox, content []byte) registry.BoxReceipt {
+func (w *world) sendBox(ctx context.Context, version string, box registry.PendingBox, content []byte) registry.Arrival {
 	w.t.Helper()
 	w.announce(ctx, version, box)
 	return w.receive(w.grant(ctx, version, box.Component), content)

@@ -43,7 +43,7 @@ func uploading(t *testing.T, box registry.PendingBox) (w *world, ctx context.Con
 func (w *world) wantRefused(ctx context.Context, secret string, size int64, r io.Reader, digest string, kind registry.Kind, words ...string) {
 	w.t.Helper()
 	before, events := w.version(ctx, "1"), w.actions(ctx)
-	_, err := w.ReceiveBox(w.t.Context(), secret, size, r)
+	_, err := w.Receive(w.t.Context(), secret, size, r)
 	wantError(w.t, err, kind, words...)
 	if diff := cmp.Diff(before, w.version(ctx, "1")); diff != "" {
 		w.t.Errorf("the version changed: %s", diff)
@@ -155,13 +155,13 @@ func TestASecretIsNeededAndEnds(t *testing.T) {
 		t.Errorf("before the bytes came: %+v, %v", receipt, err)
 	}
 	granted := w.clock
-	w.clock = granted.Add(registry.BoxUploadTTL + time.Microsecond)
+	w.clock = granted.Add(registry.AnnouncedTTL + time.Microsecond)
 	w.wantRefused(ctx, secret, -1, bytes.NewReader(content), "", registry.NotFound, "too old")
 	_, err = w.BoxUpload(ctx, secret)
 	wantError(t, err, registry.NotFound, "too old")
-	w.clock = granted.Add(registry.BoxUploadTTL)
+	w.clock = granted.Add(registry.AnnouncedTTL)
 	w.receive(secret, content)
-	w.clock = granted.Add(registry.BoxUploadTTL + time.Hour)
+	w.clock = granted.Add(registry.AnnouncedTTL + time.Hour)
 	if receipt, err := w.BoxUpload(t.Context(), secret); err != nil || receipt.File.Size != int64(len(content)) {
 		t.Errorf("what came is forgotten: %+v, %v", receipt, err)
 	}
@@ -176,7 +176,7 @@ func TestASecretIsNeededAndEnds(t *testing.T) {
 	if err := w.DeleteVersion(ctx, tiny, "1.0.0"); err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.ReceiveBox(ctx, late, -1, bytes.NewReader(content))
+	_, err = w.Receive(ctx, late, -1, bytes.NewReader(content))
 	wantError(t, err, registry.NotFound)
 	_, err = w.BoxUpload(ctx, late)
 	wantError(t, err, registry.NotFound)
@@ -195,7 +195,7 @@ func TestGrantBoxUpload(t *testing.T) {
 	w.release(ctx, "1.0.0")
 	released, events := w.version(ctx, "1"), w.actions(ctx)
 	w.receive(w.grant(ctx, "1.0.0", "vagrant.libvirt"), newer)
-	_, err = w.ReceiveBox(ctx, w.grant(ctx, "1.0.0", "vagrant.libvirt"), -1, bytes.NewReader(virtualbox(t, "other")))
+	_, err = w.Receive(ctx, w.grant(ctx, "1.0.0", "vagrant.libvirt"), -1, bytes.NewReader(virtualbox(t, "other")))
 	wantError(t, err, registry.Conflict, "is released with other bytes")
 	if diff := cmp.Diff(released, w.version(ctx, "1")); diff != "" {
 		t.Error(diff)
@@ -225,7 +225,7 @@ func TestABoxCanBeSentAgain(t *testing.T) {
 	refused := func(secret string, words ...string) {
 		t.Helper()
 		before := w.version(ctx, "1")
-		_, err := w.ReceiveBox(ctx, secret, -1, bytes.NewReader(other))
+		_, err := w.Receive(ctx, secret, -1, bytes.NewReader(other))
 		wantError(t, err, registry.Conflict, words...)
 		if diff := cmp.Diff(before, w.version(ctx, "1")); diff != "" {
 			t.Error(diff)
@@ -299,7 +299,7 @@ func TestTheBoxSaysWhatNobodySaid(t *testing.T) {
 	w.announce(ctx, "1.0.0", registry.PendingBox{Component: "bad"})
 	w.wantRefused(ctx, w.grant(ctx, "1.0.0", "bad"), -1, bytes.NewReader(boxWith(t, `{"provider":"no name"}`, "disk")), "", registry.Invalid, "box:", "no name")
 	w.announce(ctx, "1.0.0", registry.PendingBox{Component: "twin"})
-	_, err := w.ReceiveBox(ctx, w.grant(ctx, "1.0.0", "twin"), -1, bytes.NewReader(virtualbox(t, "disk")))
+	_, err := w.Receive(ctx, w.grant(ctx, "1.0.0", "twin"), -1, bytes.NewReader(virtualbox(t, "disk")))
 	wantError(t, err, registry.Conflict, "virtualbox", "vagrant.virtualbox")
 }
 

@@ -37,11 +37,11 @@ func TestTwoTransfersWithOneSecret(t *testing.T) {
 	g := newGate(content)
 	done := make(chan error, 1)
 	go func() {
-		_, err := w.ReceiveBox(ctx, secret, int64(len(content)), g)
+		_, err := w.Receive(ctx, secret, int64(len(content)), g)
 		done <- err
 	}()
 	<-g.begun
-	_, err := w.ReceiveBox(t.Context(), secret, -1, bytes.NewReader(content))
+	_, err := w.Receive(t.Context(), secret, -1, bytes.NewReader(content))
 	wantError(t, err, registry.Conflict, "another transfer")
 	close(g.open)
 	if err := <-done; err != nil {
@@ -74,7 +74,7 @@ func TestATransferIsNotDisturbedBetweenItsSteps(t *testing.T) {
 	secret := w.grant(ctx, "1.0.0", "vagrant.virtualbox")
 	blobs.before = func() {
 		blobs.before = func() {}
-		_, err := w.ReceiveBox(ctx, secret, -1, bytes.NewReader(virtualbox(t, "another disk")))
+		_, err := w.Receive(ctx, secret, -1, bytes.NewReader(virtualbox(t, "another disk")))
 		wantError(t, err, registry.Conflict, "another transfer")
 	}
 	if receipt := w.receive(secret, content); string(receipt.File.SHA256) != checksums["sha256"](content) {
@@ -110,7 +110,7 @@ func TestWhatChangesWhileABoxComes(t *testing.T) {
 			g := newGate(content)
 			done := make(chan error, 1)
 			go func() {
-				_, err := w.ReceiveBox(ctx, secret, -1, g)
+				_, err := w.Receive(ctx, secret, -1, g)
 				done <- err
 			}()
 			<-g.begun
@@ -133,7 +133,7 @@ func TestABoxThatIsAnnouncedWhileBytesComeForABuild(t *testing.T) {
 	g, secret := newGate(content), w.grant(ctx, "1.0.0", "vagrant.libvirt")
 	done := make(chan error, 1)
 	go func() {
-		_, err := w.ReceiveBox(ctx, secret, -1, g)
+		_, err := w.Receive(ctx, secret, -1, g)
 		done <- err
 	}()
 	<-g.begun
@@ -151,7 +151,7 @@ func TestASenderThatHangsUp(t *testing.T) {
 	w, ctx, secret := uploading(t, pendingBox("virtualbox", ""))
 	send := func(parts ...io.Reader) error {
 		gone, hangUp := context.WithCancel(t.Context())
-		_, err := w.ReceiveBox(gone, secret, int64(len(content)), &hangingUp{io.MultiReader(parts...), hangUp})
+		_, err := w.Receive(gone, secret, int64(len(content)), &hangingUp{io.MultiReader(parts...), hangUp})
 		return err
 	}
 	t.Run("before the last byte has sent nothing", func(t *testing.T) {
@@ -190,13 +190,13 @@ func TestReceivingLeavesNothingRunning(t *testing.T) {
 		for _, r := range []io.Reader{
 			strings.NewReader("no box"), io.MultiReader(bytes.NewReader(content[:100]), failingReader{}), bytes.NewReader(content[:100]),
 		} {
-			if _, err := w.ReceiveBox(ctx, secret, -1, r); err == nil {
+			if _, err := w.Receive(ctx, secret, -1, r); err == nil {
 				t.Error("it was taken")
 			}
 		}
 		func() {
 			defer func() { _ = recover() }()
-			_, err := w.ReceiveBox(ctx, secret, -1, called(func() { panic("the reader") }))
+			_, err := w.Receive(ctx, secret, -1, called(func() { panic("the reader") }))
 			t.Error("no panic", err)
 		}()
 	}
@@ -228,7 +228,7 @@ func TestReceivingTakesNoMemoryForTheSizeOfABox(t *testing.T) {
 	content := io.MultiReader(&head, io.LimitReader(&zeros{}, size+1024))
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	if _, err := w.ReceiveBox(ctx, secret, -1, content); err != nil {
+	if _, err := w.Receive(ctx, secret, -1, content); err != nil {
 		t.Fatal(err)
 	}
 	runtime.ReadMemStats(&after)

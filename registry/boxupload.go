@@ -2,22 +2,18 @@ package registry
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry/box"
 )
 
-// BoxUploadTTL is how long after it was granted an upload of a box can begin.
-const BoxUploadTTL = 6 * time.Hour
+// AnnouncedTTL is how long after it was granted the upload of a build that was announced can begin.
+const AnnouncedTTL = 6 * time.Hour
 
 // boxFileName is what the file of a box is called whose bytes came by such an upload.
 const boxFileName = "vagrant.box"
 
-// GrantBoxUpload returns a secret with which the bytes of one box can be sent, by whoever has it, for [BoxUploadTTL]. The
+// GrantBoxUpload returns a secret with which the bytes of one box can be sent, by whoever has it, for [AnnouncedTTL]. The
 // box is pending, or a build: once its version is released, the bytes that it has can be sent again by a publisher who
 // never got the answer, and others are refused when they have come. It needs the role publish. The registry keeps the
 // secret's digest only. NotFound: there is no such box.
@@ -26,9 +22,7 @@ func (s *Service) GrantBoxUpload(ctx context.Context, name, ref, component strin
 	if err != nil {
 		return "", err
 	}
-	var raw [32]byte
-	_, _ = rand.Read(raw[:]) // never fails (crypto/rand)
-	secret = base64.RawURLEncoding.EncodeToString(raw[:])
+	secret = uploadSecret()
 	_, err = s.changeVersion(ctx, n, r, func(p *publishing) error {
 		v := p.version
 		if v.pending(component) == nil && v.box(component) == nil {
@@ -44,8 +38,8 @@ func (s *Service) GrantBoxUpload(ctx context.Context, name, ref, component strin
 	return secret, nil
 }
 
-// BoxReceipt says what came of an upload of a box.
-type BoxReceipt struct {
+// Arrival says what came of an upload of a build that was announced.
+type Arrival struct {
 	Artifact  ArtifactName
 	Version   VersionID
 	Component string
@@ -55,46 +49,53 @@ type BoxReceipt struct {
 
 // BoxUpload says what came of the upload with a secret. NotFound: the secret is wrong, or too old, and nothing came; the
 // version is gone.
-func (s *Service) BoxUpload(ctx context.Context, secret string) (BoxReceipt, error) {
-	u, err := s.boxUpload(ctx, secret)
+func (s *Service) BoxUpload(ctx context.Context, secret string) (Arrival, error) {
+	u, err := s.announcedUpload(ctx, secret)
 	if err != nil {
-		return BoxReceipt{}, err
+		return Arrival{}, err
 	}
 	if u.SHA256 == "" && s.tooOld(u) {
-		return BoxReceipt{}, errNoBoxUpload()
+		return Arrival{}, errNoUpload()
 	}
 	v, err := s.store.Version(ctx, u.Artifact, Selector{Number: u.Number})
 	if err != nil {
-		return BoxReceipt{}, notFound(err, "the version that the upload was for is gone")
+		return Arrival{}, notFound(err, "the version that the upload was for is gone")
 	}
-	return u.receipt(v.VersionID), nil
+	return u.arrival(v.VersionID), nil
 }
 
-// boxUpload finds what was granted with a secret.
-func (s *Service) boxUpload(ctx context.Context, secret string) (Upload, error) {
+// announcedUpload finds what was granted with a secret.
+func (s *Service) announcedUpload(ctx context.Context, secret string) (Upload, error) {
 	u, err := s.store.Upload(ctx, string(SecretDigest(secret)))
 	if err == nil && u.Number == 0 || KindOf(err) == NotFound {
-		err = errNoBoxUpload()
+		err = errNoUpload()
 	}
 	return u, err
 }
 
-func errNoBoxUpload() error {
+func errNoUpload() error {
 	return Errorf(NotFound, "this upload does not exist, or is too old; ask for a new one")
 }
 
 // tooOld says whether an upload of a box cannot begin any more.
-func (s *Service) tooOld(u Upload) bool { return s.time().After(u.CreatedAt.Add(BoxUploadTTL)) }
+func (s *Service) tooOld(u Upload) bool { return s.time().After(u.CreatedAt.Add(AnnouncedTTL)) }
 
-func (u Upload) receipt(v VersionID) BoxReceipt {
-	r := BoxReceipt{Artifact: u.Artifact, Version: v, Component: u.Component}
+func (u Upload) arrival(v VersionID) Arrival {
+	r := Arrival{Artifact: u.Artifact, Version: v, Component: u.Component}
 	if u.SHA256 != "" {
 		r.File = u.file()
 	}
 	return r
 }
 
-func (u Upload) file() File { return File{Name: boxFileName, Size: u.Size, SHA256: u.SHA256} }
+func (u Upload) file() File { return File{Name: u.fileName(), Size: u.Size, SHA256: u.SHA256} }
+
+func (u Upload) fileName() string {
+	if u.Draft != nil {
+		return u.Draft.File
+	}
+	return boxFileName
+}
 
 // boxToCome returns what is recorded or announced of a box whose bytes are to come, and the announcement, which is empty
 // for a box that has a build already.
@@ -113,53 +114,9 @@ func (p PendingBox) says() PendingBox {
 	return PendingBox{Component: p.Component, Provider: p.Provider, Checksum: p.Checksum, ChecksumType: p.ChecksumType}
 }
 
-// checkOther refuses other bytes where the first ones count. What the upload was announced with was compared with those
-// alone.
-func (v Version) checkOther(u Upload, file File) error {
-	if u.SHA256 != "" && u.SHA256 != file.SHA256 {
-		return Errorf(Conflict, "this upload brought other bytes before: their sha256 is %s, and that of these is %s; ask for a new upload", u.SHA256, file.SHA256)
-	}
-	b := v.box(u.Component)
-	if b != nil && !v.Held && !slices.ContainsFunc(b.Files, func(f File) bool { return f.SHA256 == file.SHA256 }) {
-		return Errorf(Conflict, "version %s of %s is released with other bytes as its box %s, and what is released does not change; make another version", v.Version, v.Artifact, u.Component)
-	}
-	return nil
-}
-
-// keepBox makes bytes that are a blob the build that they were sent for.
-func (s *Service) keepBox(ctx context.Context, u Upload, came cameBox) (VersionID, error) {
-	number := strconv.FormatInt(u.Number, 10)
-	v, err := s.changeVersion(ctx, u.Artifact, Ref{Kind: RefNumber, Number: u.Number, Text: number}, func(p *publishing) error {
-		b, announced, err := p.version.boxToCome(u.Component)
-		if err != nil {
-			return err
-		}
-		if announced.Component != "" && announced.says() != came.announced.says() {
-			return Errorf(Conflict, "box %s was announced anew while its bytes came; send them again", u.Component)
-		}
-		if err := p.version.checkOther(u, came.file); err != nil {
-			return err
-		}
-		if !slices.ContainsFunc(b.Files, func(f File) bool { return f.SHA256 == came.file.SHA256 }) {
-			if len(b.Files) == 0 {
-				came.fill(p.version, &b)
-			}
-			b.Images, b.Files = nil, []File{came.file}
-			p.pub.Build = b
-			if err := p.putBox(ctx); err != nil {
-				return err
-			}
-		}
-		kept := u
-		kept.Size, kept.SHA256 = came.file.Size, came.file.SHA256
-		return p.tx.PutUpload(ctx, kept)
-	})
-	return v.VersionID, err
-}
-
 // fill takes provider and architecture from the box where nobody said them. An architecture that another box of the
 // version has stays unsaid.
-func (c cameBox) fill(v Version, b *Build) {
+func (c arrived) fill(v Version, b *Build) {
 	if b.Provider == "" {
 		b.Provider = c.info.Provider
 	}

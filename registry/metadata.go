@@ -24,7 +24,10 @@ const regionPrefix = "region."
 // of 1 to 128 bytes without control characters that do not start with "region." (those are derived
 // from images), values of at most 4096 bytes of UTF-8 whose only control characters are tab, newline
 // and carriage return. field is the path that the problems name.
-func CheckMetadata(field string, m Metadata) []FieldError {
+func CheckMetadata(field string, m Metadata) []FieldError { return checkMetadata(field, m, true) }
+
+// checkMetadata is [CheckMetadata] for a build, where nothing is derived from the images of most types.
+func checkMetadata(field string, m Metadata, regionsDerived bool) []FieldError {
 	var p problems
 	if len(m) > maxMetadataKeys {
 		p.add(field, "has %d entries; at most %d are allowed", len(m), maxMetadataKeys)
@@ -40,7 +43,7 @@ func CheckMetadata(field string, m Metadata) []FieldError {
 			p.add(at, "the key is empty or has spaces around it")
 		case err != nil:
 			p.add(at, "the key %v", err)
-		case strings.HasPrefix(key, regionPrefix):
+		case regionsDerived && strings.HasPrefix(key, regionPrefix):
 			p.add(at, "keys that start with %q are derived from the build's images; choose another name", regionPrefix)
 		}
 		if err := checkText(value, maxMetadataValue, "\t\n\r"); err != nil {

@@ -369,6 +369,13 @@ const (
 	ActionVersionRestore  = "version.restore"
 	ActionChannelMove     = "channel.move"
 	ActionChannelDelete   = "channel.delete"
+	ActionLinkCreate      = "link.create"
+	ActionLinkDelete      = "link.delete"
+	ActionRunQueue        = "run.queue"
+	ActionRunStart        = "run.start"
+	ActionRunDone         = "run.done"
+	ActionRunFail         = "run.fail"
+	ActionRunRepeat       = "run.repeat"
 	ActionTokenCreate     = "token.create"
 	ActionTokenRevoke     = "token.revoke"
 )
@@ -381,10 +388,12 @@ type Upload struct {
 	Size      int64        `json:"size" doc:"Bytes to expect."`
 	SHA256    Digest       `json:"sha256"`
 	CreatedAt time.Time    `json:"created_at"`
-	// Number and Component name the box that the bytes are for, where that was announced; Size and SHA256 are those
+	// Number and Component name the build that the bytes are for, where that was announced; Size and SHA256 are those
 	// of the bytes that came, and empty before.
 	Number    int64  `json:"-"`
 	Component string `json:"-"`
+	// Draft is what the bytes make, where that was said with the announcement; nil for a pending box.
+	Draft *Draft `json:"-"`
 	// CreatedBy is the name of the token that began it.
 	CreatedBy string `json:"-"`
 }

@@ -79,7 +79,7 @@ func normalizeBuild(p *problems, b Build) Build {
 	if b.Default && b.Type != VagrantBox && err == nil {
 		p.add("build.default_architecture", "only a vagrant.box can be the default of its provider")
 	}
-	p.addAll(CheckMetadata("build.metadata", b.Metadata))
+	p.addAll(checkMetadata("build.metadata", b.Metadata, err != nil || b.Type == AmazonImage))
 	p.addAll(CheckMetadata("build.provenance", b.Provenance))
 	b.Images = slices.Clone(b.Images)
 	checkImages(p, b)

@@ -149,6 +149,24 @@ func TestMetadataLimits(t *testing.T) {
 	}
 }
 
+func TestRegionsAreMetadataWhereNothingIsDerived(t *testing.T) {
+	pub := goodPublication()
+	pub.Build.Metadata = Metadata{"region.eu-west-1": "ami-1"}
+	if _, err := normalizePublication(pub); err == nil || !strings.Contains(err.Error(), `build.metadata["region.eu-west-1"]`) {
+		t.Errorf("aws.ami: got %v", err)
+	}
+	for typ, want := range map[Type]bool{"no type": false, "amazon.image": false, Archive: true, "custom.image": true, AmazonVolume: true} {
+		b := Build{Component: "x", Type: typ, Metadata: pub.Build.Metadata, Images: pub.Build.Images, Files: []File{{Name: "a", SHA256: digestA}}}
+		_, err := normalizePublication(Publication{Fingerprint: "run-1", Build: b})
+		if got := err == nil; got != want {
+			t.Errorf("%s: got %v", typ, err)
+		}
+		if full := FullMetadata(nil, b); want && full["region.eu-west-1"] != "ami-1" {
+			t.Errorf("%s: got %v back", typ, full)
+		}
+	}
+}
+
 func TestFullMetadata(t *testing.T) {
 	b := goodPublication().Build
 	b.Type = AmazonImage

@@ -103,7 +103,8 @@ func (p *publishing) newVersion(ctx context.Context) error {
 	})
 }
 
-// insertVersion makes an open version with the next number and, where it has none, the next semantic version.
+// insertVersion makes an open version with the next number and, where it has none, the next semantic version. One that
+// comes of a run says so in its metadata.
 func (p *publishing) insertVersion(ctx context.Context, v Version) error {
 	version := v.Version
 	if version == "" {
@@ -124,6 +125,15 @@ func (p *publishing) insertVersion(ctx context.Context, v Version) error {
 	highest := p.counters.Highest
 	if highest == "" || CompareSemver(version, highest) > 0 {
 		highest = version
+	}
+	run, err := askedBy(ctx, p.tx, p.name, v.Fingerprint)
+	switch {
+	case err == nil:
+		said := v.Metadata
+		v.Metadata = run.metadata()
+		maps.Copy(v.Metadata, said)
+	case KindOf(err) != NotFound:
+		return err
 	}
 	v.Artifact, v.VersionID = p.name, VersionID{Number: p.counters.LastNumber + 1, Version: version}
 	v.Status, v.CreatedBy = StatusOpen, p.actor
@@ -266,7 +276,7 @@ func (p *publishing) complete(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return p.queueRuns(ctx, completed)
 }
 
 // progress sets the version's status, and says whether it became complete.

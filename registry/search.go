@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 )
@@ -13,7 +14,8 @@ type SearchRequest struct {
 	// Version goes before Build.
 	Version string `json:"version,omitempty" doc:"A number or a version; latest, to look at the latest alone; any, for the newest that fits. Default: latest."`
 	Build   string `json:"build,omitempty" doc:"A number, which is the metadata build_number; latest and any as for version. Looked at where there is no version."`
-	// Metadata and MetadataKeys are compared with [FullMetadata].
+	// Metadata and MetadataKeys are compared with [FullMetadata], and with what tells the builds of one version apart:
+	// component, architecture and, of a box, provider and version, where the metadata does not have them.
 	Metadata     Metadata `json:"metadata,omitempty" doc:"Metadata that the build must have."`
 	MetadataKeys []string `json:"metadata_keys,omitempty" doc:"Names of metadata that the build must have, with any value."`
 }
@@ -131,7 +133,7 @@ func (s *Service) searchIn(v Version, q search) ([]Resolution, error) {
 	}
 	var found []Resolution
 	for _, b := range v.Builds {
-		if !b.offered() || b.Type != q.typ || !q.fits(FullMetadata(v.Metadata, b)) {
+		if !b.offered() || b.Type != q.typ || !q.fits(searched(v, b)) {
 			continue
 		}
 		r, err := resolution(v, Ref{Text: strconv.FormatInt(v.Number, 10)}, b, Question{})
@@ -142,6 +144,20 @@ func (s *Service) searchIn(v Version, q search) ([]Resolution, error) {
 		found = append(found, r)
 	}
 	return found, nil
+}
+
+// searched is what a search compares with. Clients of Atlas sent provider and version of a box as its metadata.
+func searched(v Version, b Build) Metadata {
+	have := FullMetadata(v.Metadata, b)
+	also := Metadata{"component": b.Component}
+	if b.Architecture != "" {
+		also["architecture"] = b.Architecture
+	}
+	if b.Type == VagrantBox {
+		also["provider"], also["version"] = b.Provider, v.Version
+	}
+	maps.Copy(also, have)
+	return also
 }
 
 func (q search) fits(have Metadata) bool {

@@ -28,6 +28,10 @@ func TestSearch(t *testing.T) {
 	open := amis("five", "ebs", "eu-west-1")
 	open.Expect = []string{"ebs", "later"}
 	w.publish(ctx, "cargomedia/app", open)
+	publish("six", "plain", "", registry.Metadata{"component": "web"})
+	if _, err := w.Revoke(ctx, "cargomedia/app", "6", registry.RevokeRequest{Reason: "made for one question"}); err != nil {
+		t.Fatal(err)
+	}
 
 	for outcome, test := range map[string]struct {
 		request registry.SearchRequest
@@ -53,6 +57,10 @@ func TestSearch(t *testing.T) {
 		"a build of another type is not found":         {registry.SearchRequest{Type: "vagrant.box", Version: "any"}, nil},
 		"an alias of the type means the same":          {registry.SearchRequest{Type: "amazon.ami", Version: "1"}, []string{"0.1.0 ebs"}},
 		"a build number that nobody has finds nothing": {registry.SearchRequest{Build: "7"}, nil},
+		"a component tells builds apart":               {registry.SearchRequest{Version: "2", Metadata: registry.Metadata{"component": "ebs-arm"}}, []string{"0.2.0 ebs-arm"}},
+		"an architecture tells builds apart":           {registry.SearchRequest{Version: "2", Metadata: registry.Metadata{"architecture": "x86_64"}}, []string{"0.2.0 ebs"}},
+		"metadata of that name goes before it":         {registry.SearchRequest{Version: "6", Metadata: registry.Metadata{"component": "web"}}, []string{"0.6.0 plain"}},
+		"an image has no provider to look for":         {registry.SearchRequest{Version: "6", MetadataKeys: []string{"provider"}}, nil},
 	} {
 		t.Run(outcome, func(t *testing.T) {
 			if test.request.Type == "" {

@@ -19,6 +19,8 @@ type Service struct {
 	blobs BlobStore
 	now   func() time.Time
 
+	maxFile int64 // bytes
+
 	sbomReaders chan struct{} // holds one for each SBOM that is being read
 	// receiving holds the ids of uploads of boxes that are being received: between two calls of the blob store, another
 	// transfer could put its own bytes in the place of those that were verified.
@@ -34,9 +36,12 @@ type Option func(*Service)
 // WithClock replaces the clock; tests use it.
 func WithClock(now func() time.Time) Option { return func(s *Service) { s.now = now } }
 
+// WithMaxFile limits the size of a file, in bytes; without it the limit is 1 PiB.
+func WithMaxFile(bytes int64) Option { return func(s *Service) { s.maxFile = bytes } }
+
 // NewService returns a Service over two stores, which stay the caller's to close.
 func NewService(store Store, blobs BlobStore, options ...Option) *Service {
-	s := &Service{store: store, blobs: blobs, now: time.Now, sbomReaders: make(chan struct{}, maxSBOMReaders), secrets: map[string][]byte{}}
+	s := &Service{store: store, blobs: blobs, now: time.Now, maxFile: maxFileSize, sbomReaders: make(chan struct{}, maxSBOMReaders), secrets: map[string][]byte{}}
 	for _, option := range options {
 		option(s)
 	}

@@ -87,6 +87,18 @@ type Reader interface {
 	// Secret returns a secret of the registry.
 	Secret(ctx context.Context, name string) ([]byte, error)
 
+	// Links lists the links from or to an artifact, or all for "", in the order of application and target.
+	Links(ctx context.Context, name ArtifactName) ([]Link, error)
+	// Run returns a run.
+	Run(ctx context.Context, id int64) (Run, error)
+	// Runs lists runs, the highest id first.
+	Runs(ctx context.Context, q RunQuery) ([]Run, error)
+	// NextRun returns the run of a link with the lowest id that is queued, or running with a lease that ended before now.
+	NextRun(ctx context.Context, application, target ArtifactName, now time.Time) (Run, error)
+	// RunLog returns the text of a run's log from an offset in bytes: the rest of the part ([Tx.AppendRunLog]) that it is in
+	// and the parts after it, until there are at least limit bytes. At the end it is "".
+	RunLog(ctx context.Context, id, offset int64, limit int) (string, error)
+
 	// Upload returns an upload that has begun.
 	Upload(ctx context.Context, id string) (Upload, error)
 	// UploadsBefore lists uploads that began before a time, the oldest first, at most limit.
@@ -104,8 +116,8 @@ type Tx interface {
 	LockArtifact(ctx context.Context, name ArtifactName, create bool, now time.Time) (Counters, error)
 	// PutArtifact sets description, summary, visibility and the time of the last change.
 	PutArtifact(ctx context.Context, a Artifact) error
-	// DeleteArtifact removes an artifact with its versions, channels and grants. Its events and uploads
-	// stay, and so do its counters: an artifact of the same name, in any case, that is made later
+	// DeleteArtifact removes an artifact with its versions, channels and grants, and the links and runs from and to it. Its
+	// events and uploads stay, and so do its counters: an artifact of the same name, in any case, that is made later
 	// continues them.
 	DeleteArtifact(ctx context.Context, name ArtifactName) error
 
@@ -167,6 +179,18 @@ type Tx interface {
 	// PutToken adds a token, or replaces the one with its ID.
 	PutToken(ctx context.Context, t Token) error
 
+	// PutLink adds a link between two artifacts that exist; one that is there stays as it is.
+	PutLink(ctx context.Context, l Link) error
+	// DeleteLink removes a link; its runs stay. NotFound: there is none.
+	DeleteLink(ctx context.Context, application, target ArtifactName) error
+	// AddRun adds a run under the next id, which it returns: 1, 2, 3 … in the whole store. The run's own ID does not matter.
+	// A run of the same application, its number, and target is there already: 0, and nothing changes. Both artifacts exist.
+	AddRun(ctx context.Context, r Run) (int64, error)
+	// UpdateRun sets everything of a run but its log and what it is of: application, version and target.
+	UpdateRun(ctx context.Context, r Run) error
+	// AppendRunLog adds text to the end of a run's log, which has offset bytes. Another offset is a Conflict.
+	AppendRunLog(ctx context.Context, id, offset int64, text string) error
+
 	// PutUpload adds an upload, or replaces the one with its ID. DeleteUpload removes one; one that is gone is no error.
 	PutUpload(ctx context.Context, u Upload) error
 	DeleteUpload(ctx context.Context, id string) error
@@ -216,6 +240,17 @@ type ArtifactQuery struct {
 	// Visible keeps the artifacts that a caller may know of.
 	Visible Visibility
 	Limit   int
+}
+
+// RunQuery narrows a list of runs.
+type RunQuery struct {
+	// Artifact keeps the runs of an application or for a target of this name; "" keeps all.
+	Artifact ArtifactName
+	// Status keeps runs of this status; "" keeps all.
+	Status RunStatus
+	// Before is where the page begins: the first id below it; 0 begins at the highest.
+	Before int64
+	Limit  int
 }
 
 // Visibility says which artifacts a caller may know of, besides those that are public. It is a value, so

@@ -136,13 +136,20 @@ func otherFormat(head []byte) string {
 
 var errNoMetadata = errors.New("it has no metadata.json; a box needs one at its top, such as {\"provider\": \"virtualbox\"}")
 
+// errBoxInside is what becomes of a plain tar that a client of Atlas sends: it packs whatever is not gzip.
+var errBoxInside = errors.New("it is an archive with a box in it; send the box itself, compressed with gzip, for clients of Atlas pack a box that is not: " +
+	"Packer's post-processor compress does it, and its post-processor vagrant with a compression_level above 0")
+
 // find looks for metadata.json in a tar archive. otherwise is the error for what is none.
 func find(t *tar.Reader, otherwise string) (Info, error) {
+	first := ""
 	for entries := 0; entries < maxEntries; entries++ {
 		header, err := t.Next()
 		switch {
 		case err == io.EOF && entries == 0:
 			return Info{}, errors.New(otherwise)
+		case err == io.EOF && entries == 1 && strings.EqualFold(path.Ext(first), ".box"):
+			return Info{}, errBoxInside
 		case err == io.EOF:
 			return Info{}, errNoMetadata
 		case errors.Is(err, tar.ErrHeader) && entries == 0:
@@ -152,6 +159,9 @@ func find(t *tar.Reader, otherwise string) (Info, error) {
 			return Info{}, errors.New(notTar + ", or it is cut short in its first 512 bytes")
 		case err != nil:
 			return Info{}, fmt.Errorf("it is broken or cut short before its metadata.json: %w", plain(err))
+		}
+		if entries == 0 {
+			first = header.Name
 		}
 		if path.Clean(header.Name) != "metadata.json" {
 			continue

@@ -43,7 +43,7 @@ func verify(r io.Reader, limit int64) (Info, error) {
 	info, findErr := find(archive, otherwise)
 	if findErr == nil {
 		err = skipMembers(archive)
-	} else if findErr != errNoMetadata {
+	} else if findErr != errNoMetadata && findErr != errBoxInside {
 		return Info{}, findErr
 	}
 	if err == nil {

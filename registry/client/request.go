@@ -45,8 +45,14 @@ func (r request) url(c *Client) string {
 // and what [same] says for one that is about something else. Members that T does not know are those of
 // newer registries.
 func call[T any](ctx context.Context, c *Client, r request, whole func(T) error) (T, error) {
+	answer, _, err := callTries(ctx, c, r, whole)
+	return answer, err
+}
+
+// callTries is call, and tells about its tries.
+func callTries[T any](ctx context.Context, c *Client, r request, whole func(T) error) (T, *tries, error) {
 	var answer, none T
-	_, err := c.do(ctx, r, func(resp *http.Response, body []byte) error {
+	t, err := c.do(ctx, r, func(resp *http.Response, body []byte) error {
 		answer = none // of a try before
 		err := decode(resp, body, &answer)
 		if err == nil {
@@ -58,9 +64,9 @@ func call[T any](ctx context.Context, c *Client, r request, whole func(T) error)
 		return nil
 	})
 	if err != nil {
-		return none, err
+		return none, t, err
 	}
-	return answer, nil
+	return answer, t, nil
 }
 
 // decode reads the JSON of an answer.

@@ -43,6 +43,9 @@ func TestStore(t *testing.T, newDatabase func(t *testing.T) Database) {
 		{"Tokens", tokenTests},
 		{"Secrets", secretTests},
 		{"Uploads", uploadTests},
+		{"Links", linkTests},
+		{"Runs", runTests},
+		{"RunLogs", runLogTests},
 	}
 	for _, group := range groups {
 		t.Run(group.name, func(t *testing.T) {

@@ -242,6 +242,11 @@ var transactionTests = []storeTest{
 			"Tokens":        func() error { _, err := s.Tokens(ctx); return err },
 			"Upload":        func() error { _, err := s.Upload(ctx, "x"); return err },
 			"UploadsBefore": func() error { _, err := s.UploadsBefore(ctx, moment, 1); return err },
+			"Links":         func() error { _, err := s.Links(ctx, "a/b"); return err },
+			"Run":           func() error { _, err := s.Run(ctx, 1); return err },
+			"Runs":          func() error { _, err := s.Runs(ctx, registry.RunQuery{Limit: 1}); return err },
+			"NextRun":       func() error { _, err := s.NextRun(ctx, "a/b", "a/c", moment); return err },
+			"RunLog":        func() error { _, err := s.RunLog(ctx, 1, 0, 1); return err },
 			"Ping":          func() error { return s.Ping(ctx) },
 			"Update": func() error {
 				return s.Update(ctx, func(tx registry.Tx) error { return publish(ctx, tx, version("a/b", 2)) })

@@ -84,6 +84,7 @@ func TestStrangersAreRefusedBeforeTheirBodies(t *testing.T) {
 	for _, route := range []string{
 		"POST " + appPath + "/publish", "PUT " + appPath, "POST " + appPath + "/versions/1/revoke", "PUT " + appPath + "/channels/x",
 		"POST " + appPath + "/versions/1/restore", "POST /v1/uploads", "PATCH /v1/uploads/x", "PUT /v1/uploads/x", "POST /v1/tokens",
+		"PUT /v1/links/a/b/c/d", "POST /v1/runs/claim", "POST /v1/runs/1/renew", "POST /v1/runs/1/log", "POST /v1/runs/1/finish", "POST /v1/runs/1/repeat",
 	} {
 		head := route + " HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nUpload-Offset: 0\r\nContent-Length: 100000\r\nExpect: 100-continue\r\n\r\n"
 		resp, err := http.ReadResponse(bufio.NewReader(dial(t, s, head)), nil)

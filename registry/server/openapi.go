@@ -37,6 +37,7 @@ func newAPI(s *Server) huma.API {
 				{Name: tagLookups, Description: "From a ref to the one build or image that it stands for, and back."},
 				{Name: tagChannels, Description: "Named pointers to versions, with history."},
 				{Name: tagBytes, Description: "Files, stored once per digest: resumable uploads, verified; downloads with ranges."},
+				{Name: tagRuns, Description: "Builds that new versions of an application ask for, and the runners that take them. The registry itself runs nothing."},
 				{Name: tagEvents, Description: "The audit log."},
 				{Name: tagTokens, Description: "Who may do what."},
 				{Name: tagOperations, Description: "For probes, monitoring and readers of this page. No token is needed."},
@@ -65,6 +66,7 @@ var bodyExamples = map[string]string{
 	"revokeVersion": `{"reason":"CVE-2026-0001; use 0.2.0"}`,
 	"setChannel":    `{"ref":"0.1.0","reason":"passed the tests"}`,
 	"beginUpload":   `{"artifact":"cargomedia/app","size":12,"sha256":"7509e5bda0c762d2bac7f90d758b5b2263fa01ccbc542ab5e3df163be08e6ca9"}`,
+	"claimRun":      `{"application":"cargomedia/app","target":"cargomedia/app-image","runner":"build-1"}`,
 	"createToken":   `{"name":"ci","role":"promote","scopes":["cargomedia/*"]}`,
 }
 

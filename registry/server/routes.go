@@ -14,6 +14,7 @@ const (
 	tagLookups    = "Lookups"
 	tagChannels   = "Channels"
 	tagBytes      = "Bytes"
+	tagRuns       = "Runs"
 	tagEvents     = "Events"
 	tagTokens     = "Tokens"
 	tagOperations = "Operations"
@@ -36,6 +37,8 @@ func (s *Server) routes() {
 		version  = artifact + "/versions/{ref}"
 		channel  = artifact + "/channels/{channel}"
 		upload   = "/v1/uploads/{id}"
+		link     = "/v1/links/{namespace}/{name}/{target_namespace}/{target_name}"
+		run      = "/v1/runs/{id}"
 	)
 	schemas := s.api.OpenAPI().Components.Schemas
 
@@ -86,6 +89,28 @@ func (s *Server) routes() {
 	typed(s, op("commitUpload", "PUT", upload, tagBytes, needPublish, "Finish an upload",
 		"Verifies size and digest. Takes no body. While bytes are missing it gets 409, with the header Upload-Offset, and can go on. Bytes that are not what was announced are refused and dropped."), s.commitUpload)
 	typed(s, op("abortUpload", "DELETE", upload, tagBytes, needPublish, "Give an upload up", ""), s.abortUpload)
+
+	typed(s, op("listLinks", "GET", "/v1/links", tagRuns, needToken, "List links",
+		"As far as the token may read both ends."), s.listLinks)
+	typed(s, op("link", "PUT", link, tagRuns, needPublish, "Link an application to what is built from it",
+		"Each new version of the application that is complete and has a build of type archive asks for a run then. Makes the artifacts that are not there. Takes no body. Needs the role for both ends."), s.link)
+	typed(s, op("unlink", "DELETE", link, tagRuns, needPublish, "End a link",
+		"Runs that wait for a runner fail; one that a runner has goes on. Needs the role for both ends."), s.unlink)
+	typed(s, op("listRuns", "GET", "/v1/runs", tagRuns, needToken, "List runs",
+		"The newest first, as far as the token may read both artifacts. A page can be short, or empty, before the list ends."), s.listRuns)
+	typed(s, op("getRun", "GET", run, tagRuns, needToken, "Show a run", ""), s.getRun)
+	typed(s, op("claimRun", "POST", "/v1/runs/claim", tagRuns, needPublish, "Take the next run of a link",
+		"The oldest that is queued, or whose runner fell silent; no run when there is nothing to do. The answer has the lease, a secret that all that is about the run is sent with. A run whose lease ends goes to the next runner that asks. What a runner publishes must have the fingerprint of the run. Needs the role for the target, and read for the application."), s.claimRun)
+	typed(s, op("renewRun", "POST", run+"/renew", tagRuns, needPublish, "Say that the runner is alive",
+		"A conflict says that the run is another runner's by now, or has ended: this one must stop."), s.renewRun)
+	typed(s, op("appendRunLog", "POST", run+"/log", tagRuns, needPublish, "Add to the log of a run",
+		"A part that is there already changes nothing, so that it can be sent again. The log is kept up to 8 MiB."), s.appendRunLog)
+	typed(s, op("getRunLog", "GET", run+"/log", tagRuns, needPublish, "Read the log of a run",
+		"A piece from a place on. Who follows a run asks again with next, until ended."), s.getRunLog)
+	typed(s, op("finishRun", "POST", run+"/finish", tagRuns, needPublish, "Report how a run ended",
+		"A run that ended well is done if the target has a complete version with its fingerprint; without one it failed. The same report again changes nothing."), s.finishRun)
+	typed(s, op("repeatRun", "POST", run+"/repeat", tagRuns, needPublish, "Ask again for a run that failed",
+		"It makes a version of its own then, with another fingerprint. A run that did not fail is a conflict. Takes no body."), s.repeatRun)
 
 	plain(s, listEventsOperation(schemas), s.listEvents)
 

@@ -31,6 +31,7 @@ func TestEveryRoute(t *testing.T) {
 	abandoned := begin(t)
 	location := begin(t)
 	bytes := []string{"Content-Type", "application/octet-stream", "Upload-Offset", "0"}
+	lease := runOf(t, s, "cargomedia/source", "cargomedia/built").Lease
 
 	steps := []struct {
 		route, path, body string
@@ -61,6 +62,17 @@ func TestEveryRoute(t *testing.T) {
 		{"POST /v1/artifacts/{namespace}/{name}/versions/{ref}/revoke", appPath + "/versions/1/revoke", `{"reason":"CVE"}`, nil, 200, `"reason":"CVE"`},
 		{"POST /v1/artifacts/{namespace}/{name}/versions/{ref}/restore", appPath + "/versions/1/restore", "", nil, 200, `"number":1`},
 		{"DELETE /v1/artifacts/{namespace}/{name}/channels/{channel}", appPath + "/channels/production", "", nil, 204, ""},
+		{"PUT /v1/links/{namespace}/{name}/{target_namespace}/{target_name}", "/v1/links/cargomedia/app/cargomedia/image", "", nil, 200, `"target":"cargomedia/image"`},
+		{"GET /v1/links", "/v1/links?artifact=cargomedia/app", "", nil, 200, `{"links":[{"application":"cargomedia/app"`},
+		{"DELETE /v1/links/{namespace}/{name}/{target_namespace}/{target_name}", "/v1/links/cargomedia/app/cargomedia/image", "", nil, 204, ""},
+		{"GET /v1/runs", "/v1/runs?artifact=cargomedia/built&status=running&limit=1", "", nil, 200, `{"runs":[{"id":1,`},
+		{"GET /v1/runs/{id}", "/v1/runs/1", "", nil, 200, `"fingerprint":"run-1"`},
+		{"POST /v1/runs/{id}/renew", "/v1/runs/1/renew", fmt.Sprintf(`{"lease":%q,"lease_seconds":60}`, lease), nil, 200, `"lease_until":"`},
+		{"POST /v1/runs/{id}/log", "/v1/runs/1/log", fmt.Sprintf(`{"lease":%q,"offset":0,"text":"one\ntwo\n"}`, lease), nil, 200, `{"log_size":8}`},
+		{"GET /v1/runs/{id}/log", "/v1/runs/1/log?from=4", "", nil, 200, `{"text":"two\n","next":8}`},
+		{"POST /v1/runs/{id}/finish", "/v1/runs/1/finish", fmt.Sprintf(`{"lease":%q,"failed":true,"message":"exit status 1"}`, lease), nil, 200, `"status":"failed"`},
+		{"POST /v1/runs/{id}/repeat", "/v1/runs/1/repeat", "", nil, 200, `"fingerprint":"run-1.2","status":"queued"`},
+		{"POST /v1/runs/claim", "", `{"application":"cargomedia/source","target":"cargomedia/built","runner":"r","lease_seconds":5}`, nil, 200, `"lease":"alm_`},
 		{"GET /v1/events", "/v1/events?after=1&limit=2", "", nil, 200, `"last":3`},
 		{"POST /v1/tokens", "/v1/tokens", `{"name":"ci","role":"publish","scopes":["cargomedia/*"]}`, nil, 201, `"secret":"alm_`},
 		{"GET /v1/tokens", "/v1/tokens", "", nil, 200, `"name":"ci"`},
@@ -126,7 +138,8 @@ func TestExamplesOfTheDescriptionWork(t *testing.T) {
 	}
 	names := strings.NewReplacer("{namespace}", "cargomedia", "{name}", "app", "{ref}", "1", "{channel}", "production")
 	sent := 0
-	// What the others need is published first.
+	// What the others need comes first.
+	c.send(t, "PUT", "/v1/links/cargomedia/app/cargomedia/app-image", "").ok(t)
 	for _, first := range []bool{true, false} {
 		for path, item := range spec.Paths {
 			for method, o := range item {
@@ -143,8 +156,8 @@ func TestExamplesOfTheDescriptionWork(t *testing.T) {
 		}
 	}
 	c.send(t, "POST", appPath+"/versions/1/revoke", string(spec.Paths["/v1/artifacts/{namespace}/{name}/versions/{ref}/revoke"]["post"].RequestBody.Content["application/json"].Example)).ok(t)
-	if sent != 5 {
-		t.Errorf("%d examples were sent, want 5", sent)
+	if sent != 6 {
+		t.Errorf("%d examples were sent, want 6", sent)
 	}
 }
 
@@ -164,6 +177,9 @@ func TestUnknownRoutesAndMethods(t *testing.T) {
 		"/v1/uploads/abc":    "GET, HEAD, PUT, PATCH, DELETE",
 		"/v1/blobs/abc":      "GET, HEAD",
 		"/v1/tokens":         "GET, HEAD, POST",
+		"/v1/links/a/b/c/d":  "PUT, DELETE",
+		"/v1/runs/1/log":     "GET, HEAD, POST",
+		"/v1/runs/1/repeat":  "POST",
 		"/healthz":           "GET, HEAD",
 	} {
 		for _, method := range []string{"OPTIONS", "TRACE"} {

@@ -39,9 +39,21 @@ func (t *tx) DeleteArtifact(ctx context.Context, name registry.ArtifactName) err
 		if _, err := q.ExecContext(ctx, `DELETE FROM blob_grant WHERE namespace = $1 AND name = $2`, namespace, base); err != nil {
 			return err
 		}
+		for _, statement := range forgetLinks {
+			if _, err := q.ExecContext(ctx, statement, id); err != nil {
+				return err
+			}
+		}
 		delete(t.ids, name)
 		return execOne(ctx, q, `UPDATE artifact SET description = '', summary = '', search = '', public = $2, deleted = $3 WHERE id = $1`, id, false, true)
 	})
+}
+
+// forgetLinks remove the links and the runs from and to an artifact.
+var forgetLinks = []string{
+	`DELETE FROM link WHERE application_id = $1 OR target_id = $1`,
+	`DELETE FROM run_log WHERE run_id IN (SELECT id FROM run WHERE application_id = $1 OR target_id = $1)`,
+	`DELETE FROM run WHERE application_id = $1 OR target_id = $1`,
 }
 
 // DeleteVersion implements [registry.Tx].

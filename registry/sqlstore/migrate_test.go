@@ -200,6 +200,12 @@ func checkMigratedCanGrow(t *testing.T, store registry.Store) {
 		if c, err := tx.LockArtifact(ctx, "cargo/GONE", true, time.UnixMicro(5000000)); err != nil || c.LastNumber != 7 {
 			t.Errorf("LockArtifact of a deleted artifact = %+v, %v; want it to continue from 7", c, err)
 		}
+		if err := tx.PutLink(ctx, registry.Link{Application: "cargo/App", Target: "cargo/GONE", CreatedAt: time.UnixMicro(5000000)}); err != nil {
+			t.Error(err)
+		}
+		if id, err := tx.AddRun(ctx, registry.Run{Application: "cargo/App", From: want.VersionID, Target: "cargo/GONE", RequestedAt: time.UnixMicro(5000000)}); err != nil || id != 1 {
+			t.Errorf("AddRun = %d, %v; want it to be the first", id, err)
+		}
 		return tx.AppendEvent(ctx, registry.Event{})
 	})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 
 // pageScan matches the scan of what a statement has already narrowed down: a page of a list, the
 // version that was asked for.
-var pageScan = regexp.MustCompile(`^SCAN (v|art|p|box|c|m|u)( LEFT-JOIN)?$`)
+var pageScan = regexp.MustCompile(`^SCAN (v|art|p|box|c|m|u|of_application|of_target)( LEFT-JOIN)?$`)
 
 func TestLookupsUseIndexes(t *testing.T) {
 	store := openTemp(t)
@@ -81,6 +81,21 @@ func TestLookupsUseIndexes(t *testing.T) {
 		statement{name: "default", query: setDefault, values: []any{1, 1, "c", true}},
 		statement{name: "verification", query: setVerification, values: []any{1, 1, 1, "aws", "r", "i", "", ""}},
 	)
+	for _, q := range []registry.RunQuery{
+		{Limit: 1}, {Limit: 1, Before: 5}, {Limit: 1, Before: 5, Status: registry.RunQueued}, {Limit: 1, Artifact: "a/b"}, {Limit: 1, Artifact: "a/b", Before: 5, Status: registry.RunQueued},
+	} {
+		query, values := runsQuery(q)
+		statements = append(statements, statement{name: "runs", query: query, values: values, inOrder: "SCAN r USING INDEX sqlite_autoindex_run_1"})
+	}
+	statements = append(statements,
+		statement{name: "links", query: linksQuery, values: []any{"a", "b"}},
+		statement{name: "run", query: runQuery, values: []any{1}},
+		statement{name: "next run", query: nextRunQuery, values: []any{"a", "b", "c", "d", 1}},
+		statement{name: "log", query: runLogQuery, values: []any{1, 1, 1}},
+	)
+	for _, query := range forgetLinks {
+		statements = append(statements, statement{name: "links and runs", query: query, values: []any{1}})
+	}
 	for _, query := range forgetMoves {
 		statements = append(statements, statement{name: "history", query: query, values: []any{1, 1}})
 	}

@@ -2,13 +2,14 @@ package sqlstore
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
 
 const (
-	uploadColumns      = `SELECT id, artifact, size, sha256, created_at, number, component, created_by FROM upload`
+	uploadColumns      = `SELECT id, artifact, size, sha256, created_at, number, component, created_by, draft FROM upload`
 	uploadQuery        = uploadColumns + ` WHERE id = $1`
 	uploadsBeforeQuery = uploadColumns + ` WHERE created_at < $1 ORDER BY created_at, id LIMIT $2`
 )
@@ -33,23 +34,35 @@ func (r reader) uploads(ctx context.Context, query string, args ...any) ([]regis
 	err := r.each(ctx, query, args, func(row row) error {
 		var u registry.Upload
 		var created int64
-		if err := row.Scan(&u.ID, &u.Artifact, &u.Size, &u.SHA256, &created, &u.Number, &u.Component, &u.CreatedBy); err != nil {
+		var draft string
+		err := row.Scan(&u.ID, &u.Artifact, &u.Size, &u.SHA256, &created, &u.Number, &u.Component, &u.CreatedBy, &draft)
+		if err != nil {
 			return err
 		}
 		u.CreatedAt = timeOf(created)
+		u.Draft, err = decode[*registry.Draft](draft)
 		uploads = append(uploads, u)
-		return nil
+		return err
 	})
 	return uploads, err
 }
 
 // PutUpload implements [registry.Tx].
 func (t *tx) PutUpload(ctx context.Context, u registry.Upload) error {
+	draft := ""
+	if u.Draft != nil {
+		text, err := json.Marshal(u.Draft)
+		if err != nil {
+			return err
+		}
+		draft = string(text)
+	}
 	return t.exec(ctx, `
-INSERT INTO upload (id, artifact, size, sha256, created_at, number, component, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO upload (id, artifact, size, sha256, created_at, number, component, created_by, draft) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (id) DO UPDATE SET artifact = excluded.artifact, size = excluded.size, sha256 = excluded.sha256,
-	created_at = excluded.created_at, number = excluded.number, component = excluded.component, created_by = excluded.created_by`,
-		u.ID, string(u.Artifact), u.Size, string(u.SHA256), micros(u.CreatedAt), u.Number, u.Component, u.CreatedBy)
+	created_at = excluded.created_at, number = excluded.number, component = excluded.component, created_by = excluded.created_by,
+	draft = excluded.draft`,
+		u.ID, string(u.Artifact), u.Size, string(u.SHA256), micros(u.CreatedAt), u.Number, u.Component, u.CreatedBy, draft)
 }
 
 // DeleteUpload implements [registry.Tx].

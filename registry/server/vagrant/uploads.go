@@ -58,7 +58,7 @@ func (d *door) receiveUpload(w http.ResponseWriter, r *http.Request) error {
 	// A client that is gone ends the body with an error. What came to its end is put away whether or not somebody waits.
 	ctx := context.WithoutCancel(r.Context())
 	err := d.host.Receive(w, r, func(body io.Reader) error {
-		_, err := d.svc.ReceiveBox(ctx, r.PathValue("secret"), r.ContentLength, body)
+		_, err := d.svc.Receive(ctx, r.PathValue("secret"), r.ContentLength, body)
 		return err
 	})
 	if err != nil {
