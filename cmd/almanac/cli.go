@@ -14,7 +14,7 @@ type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Run the registry."`
 	Token      tokenCmd      `cmd:"" help:"Make, list and revoke tokens."`
 	Publish    publishCmd    `cmd:"" help:"Record a build that was made without Packer, or one that the post-processor could not record."`
-	Push       pushCmd       `cmd:"" help:"Record a Vagrant box."`
+	Push       pushCmd       `cmd:"" help:"Record a Vagrant box, or a directory as an archive."`
 	Vagrant    vagrantCmd    `cmd:"" help:"Move Vagrant boxes in."`
 	Artifacts  artifactsCmd  `cmd:"" help:"List artifacts."`
 	Show       showCmd       `cmd:"" help:"Show an artifact, or one version of it."`
@@ -22,6 +22,11 @@ type cli struct {
 	Resolve    resolveCmd    `cmd:"" help:"Print the id of the image that a ref stands for."`
 	Pull       pullCmd       `cmd:"" help:"Download the files of a build, or its attachments."`
 	Channel    channelCmd    `cmd:"" help:"Show and move channels."`
+	Link       linkCmd       `cmd:"" help:"Let each new version of an application ask for a build."`
+	Unlink     unlinkCmd     `cmd:"" help:"End a link."`
+	Links      linksCmd      `cmd:"" help:"List links."`
+	Runs       runsCmd       `cmd:"" help:"List the builds that links ask for, print their logs, repeat them."`
+	Runner     runnerCmd     `cmd:"" help:"Do the builds that links ask for."`
 	Revoke     revokeCmd     `cmd:"" help:"Take a version out of what is offered."`
 	Restore    restoreCmd    `cmd:"" help:"Offer a revoked version again."`
 	AWS        awsCmd        `cmd:"" name:"aws" help:"Adopt AMIs, check them, and tell what machines run."`

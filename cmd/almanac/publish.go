@@ -104,8 +104,12 @@ func mayPublishAs(access registry.Access, artifact string, channels []string) er
 }
 
 // provenance says how a build came to be that is published from here.
-func (a *app) provenance() registry.Metadata {
+func (a *app) provenance() registry.Metadata { return a.provenanceOf("") }
+
+// provenanceOf says how a build came to be that is made of a directory.
+func (a *app) provenanceOf(dir string) registry.Metadata {
 	values := provenance.Collect(a.ctx, provenance.Source{
+		Dir:    dir,
 		Getenv: a.getenv,
 		Secret: func(value string) bool { return a.redact(value) != value },
 	})

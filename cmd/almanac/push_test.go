@@ -218,8 +218,8 @@ func TestPushRefuses(t *testing.T) {
 		_, stderr := s.run(t, exitUsage, "push", filepath.Join(s.dir, "gone.box"), "tiny", "1.x", "--channel", "latest", "--architecture", "a/b", "--metadata", "region.a=1")
 		contains(t, stderr, "has 6 mistakes", "ARTIFACT: ", `VERSION: version "1.x"`, "--channel: ", "--architecture: ", "gone.box: no such file", "--metadata[")
 	})
-	t.Run("a directory, and says what takes one", func(t *testing.T) {
-		_, stderr := s.run(t, exitUsage, "push", s.dir, "acme/tiny")
-		contains(t, stderr, "is a directory; a box is one file (almanac vagrant import takes a directory of boxes)")
+	t.Run("patterns with a box", func(t *testing.T) {
+		_, stderr := s.run(t, exitUsage, "push", s.file(t, "whole.box", whole), "acme/tiny", "--exclude", "*.log")
+		contains(t, stderr, "--exclude: is for a directory, and ")
 	})
 }

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime/debug"
 	"time"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 	"github.com/cargomedia/packer-plugin-almanac/registry/blob"
@@ -26,12 +29,15 @@ type serveCmd struct {
 	TLSKey      string        `name:"tls-key" placeholder:"FILE" complete:"file" help:"Private key of the certificate (PEM)."`
 	BehindProxy bool          `help:"Allow a public address without TLS, because a proxy in front of it does TLS. Its X-Forwarded-Proto and X-Forwarded-Host are trusted."`
 	URL         string        `name:"url" placeholder:"URL" help:"Where clients reach the registry, such as https://almanac.example.com, for the addresses that it gives to Vagrant. Default: what a request was sent to."`
+	MaxFile     string        `placeholder:"SIZE" help:"Largest file that is taken, such as 64GiB. Default: no limit."`
 	LogFormat   string        `enum:"auto,text,json" default:"auto" placeholder:"FORMAT" help:"text, json, or auto: text on a terminal."`
 	LogLevel    string        `enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL" help:"debug, info, warn or error."`
 	Grace       time.Duration `default:"30s" placeholder:"TIME" help:"How long a shutdown waits for what runs. Default: 30s."`
 	Providers   string        `placeholder:"DIR" complete:"dir" help:"Where zips of the Terraform provider are, for Terraform to install it from the registry. Default: providers, beside the program, if it is there."`
 	NoProvider  bool          `help:"Do not record the Terraform provider in the registry."`
 	AddrFile    string        `placeholder:"FILE" complete:"file" help:"Write the registry's URL to this file when it listens; for --listen 127.0.0.1:0."`
+
+	options []registry.Option
 }
 
 func (c *serveCmd) Help() string {
@@ -85,7 +91,7 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return hinted(fmt.Errorf("the files in %s cannot be opened: %w", data.dir, err), "")
 	}
-	service := registry.NewService(store, blobs)
+	service := registry.NewService(store, blobs, c.options...)
 	if err := c.ensureAdmin(a.ctx, log, data, store, service); err != nil {
 		return err
 	}
@@ -108,6 +114,9 @@ func (c *serveCmd) check() (*certificates, error) {
 	if c.URL != "" {
 		p.check("--url", server.CheckURL(c.URL))
 	}
+	if c.MaxFile != "" {
+		p.check("--max-file", c.limitFiles())
+	}
 	if c.AddrFile != "" {
 		if stat, err := os.Stat(filepath.Dir(c.AddrFile)); err != nil {
 			p.check("--addr-file", err)
@@ -127,6 +136,16 @@ func (c *serveCmd) check() (*certificates, error) {
 		p.add("--grace", "must be more than 0, such as 30s")
 	}
 	return certs, p.err("serve")
+}
+
+// limitFiles reads the size of the largest file that is taken.
+func (c *serveCmd) limitFiles() error {
+	size, err := humanize.ParseBytes(c.MaxFile)
+	if err != nil || size == 0 || size > math.MaxInt64 {
+		return fmt.Errorf("%q is no size; write a number with a unit, such as 500MB or 64GiB", shorten(c.MaxFile, 40))
+	}
+	c.options = append(c.options, registry.WithMaxFile(int64(size)))
+	return nil
 }
 
 func (c *serveCmd) logger(w io.Writer) *slog.Logger {

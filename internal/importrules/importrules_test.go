@@ -48,7 +48,7 @@ var rules = []rule{
 	},
 	{
 		name: "a foreign protocol knows the domain, and of the server no more than what they agree on",
-		of:   []string{"registry/server/foreign", "registry/server/vagrant"},
+		of:   []string{"registry/server/foreign", "registry/server/vagrant", "registry/server/atlas"},
 		own:  []string{"registry", "registry/problem", "registry/box", "registry/server/foreign"}, foreign: []string{},
 	},
 	{
@@ -68,6 +68,10 @@ var rules = []rule{
 	{
 		name: "the publish file is written by the plugin and sent by the command line, through the client",
 		of:   []string{"internal/publishfile"}, own: []string{"registry", "registry/client", "internal/localfiles"}, foreign: []string{},
+	},
+	{
+		name: "the runner takes runs through the client, and unpacks what they are about",
+		of:   []string{"internal/runner"}, own: []string{"registry", "registry/client", "internal/archive", "internal/publishfile"}, foreign: []string{},
 	},
 	{
 		name: "the reader of foreign catalogs knows nothing of the registry",

@@ -3,6 +3,7 @@ package packertest
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,9 +59,7 @@ func (c *CLI) run(t testing.TB, program string, args ...string) Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), runTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir = c.Dir
-	cmd.Env = append([]string{"PATH=" + c.bin + string(os.PathListSeparator) + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "HOME=" + c.Dir}, c.Env...)
+	cmd := c.command(ctx, program, args...)
 	var out, diagnosis strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &diagnosis
 	err := cmd.Run()
@@ -75,4 +74,24 @@ func (c *CLI) run(t testing.TB, program string, args ...string) Result {
 		t.Fatalf("%s %s: %v", program, strings.Join(args, " "), err)
 	}
 	return r
+}
+
+// Start starts almanac with arguments and returns at once; the test must wait for the command.
+func (c *CLI) Start(t testing.TB, output io.Writer, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), runTime)
+	t.Cleanup(cancel)
+	cmd := c.command(ctx, filepath.Join(c.bin, "almanac"), args...)
+	cmd.Stdout, cmd.Stderr = output, output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return cmd
+}
+
+func (c *CLI) command(ctx context.Context, program string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir = c.Dir
+	cmd.Env = append([]string{"PATH=" + c.bin + string(os.PathListSeparator) + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "HOME=" + c.Dir}, c.Env...)
+	return cmd
 }

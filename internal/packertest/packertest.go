@@ -129,11 +129,16 @@ func (p *Packer) command(ctx context.Context, dir string, args ...string) *exec.
 	cmd := exec.CommandContext(ctx, p.program, args...)
 	ownGroup(cmd)
 	cmd.Dir = dir
-	cmd.Env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "HOME=" + p.home, "CHECKPOINT_DISABLE=1", "PACKER_NO_COLOR=1",
-		"PACKER_CONFIG_DIR=" + p.home, "PACKER_PLUGIN_PATH=" + p.plugins,
-	}, p.Env...)
+	cmd.Env = p.Environ()
 	return cmd
+}
+
+// Environ is the environment in which Packer runs, for a program that runs it. In its PATH the first packer is this one.
+func (p *Packer) Environ() []string {
+	return append([]string{
+		"PATH=" + filepath.Dir(p.program) + string(os.PathListSeparator) + os.Getenv("PATH"), "TMPDIR=" + os.TempDir(), "HOME=" + p.home,
+		"CHECKPOINT_DISABLE=1", "PACKER_NO_COLOR=1", "PACKER_CONFIG_DIR=" + p.home, "PACKER_PLUGIN_PATH=" + p.plugins,
+	}, p.Env...)
 }
 
 func (p *Packer) run(dir string, args ...string) (Result, error) {
