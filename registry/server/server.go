@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
+	"github.com/cargomedia/packer-plugin-almanac/registry/server/atlas"
 	"github.com/cargomedia/packer-plugin-almanac/registry/server/terraform"
 	"github.com/cargomedia/packer-plugin-almanac/registry/server/vagrant"
 )
@@ -82,6 +83,7 @@ func New(svc *registry.Service, opts Options) *Server {
 	s.opts.URL = strings.TrimSuffix(s.opts.URL, "/")
 	s.routes()
 	s.mountForeign(vagrant.New(svc, s))
+	s.mountForeign(atlas.New(svc, s))
 	s.mountForeign(terraform.New(svc, s))
 	s.mux.HandleFunc("/", s.noRoute)
 	finishOpenAPI(s.api.OpenAPI(), s.operations)
@@ -126,7 +128,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.fail(r, err)
 		return
 	}
-	s.mux.ServeHTTP(x, r)
+	s.mux.ServeHTTP(x, atlasRoot(r))
+}
+
+// atlasRoot drops what stands twice: Packer's manual gave the address of Atlas as one that ends in /api/v1, to which its
+// clients add that themselves.
+func atlasRoot(r *http.Request) *http.Request {
+	const root = "/api/v1"
+	path, twice := strings.CutPrefix(r.URL.Path, root+root+"/")
+	if !twice {
+		return r
+	}
+	at := *r.URL
+	at.Path, at.RawPath = root+"/"+path, strings.TrimPrefix(at.RawPath, root)
+	once := r.WithContext(r.Context())
+	once.URL = &at
+	return once
 }
 
 // checkPath refuses paths that the mux would redirect to another one: a client that follows would
