@@ -128,7 +128,7 @@ func (p *publishing) findOrHold(ctx context.Context, a Announcement) (release bo
 	if a.Version != "" {
 		p.version, err = p.tx.Version(ctx, p.name, Selector{Version: a.Version})
 		if err == nil {
-			return p.version.Held && strings.HasPrefix(p.version.Fingerprint, ownFingerprint), nil
+			return p.version.Held && heldForBytes(p.version.Fingerprint), nil
 		}
 		if KindOf(err) != NotFound {
 			return false, err
@@ -153,6 +153,12 @@ func (p *publishing) findOrHold(ctx context.Context, a Announcement) (release bo
 	})
 	p.event(ActionVersionOpen, nil)
 	return true, err
+}
+
+// heldForBytes says whether a version of this fingerprint, while it is held, is so for bytes to come, and not because somebody wants
+// to release it.
+func heldForBytes(fingerprint string) bool {
+	return strings.HasPrefix(fingerprint, ownFingerprint) || strings.HasPrefix(fingerprint, runFingerprint)
 }
 
 // checkRoom refuses a build that the version has already.

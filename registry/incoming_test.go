@@ -301,6 +301,19 @@ func TestAnUploadThatNobodyFinishedTakesItsVersionWithIt(t *testing.T) {
 	w.receive(later.Secret, []byte("bytes"))
 }
 
+func TestAVersionThatHasABuildOutlivesAnUploadThatNobodyFinished(t *testing.T) {
+	w, ctx := newWorld(t), admin(t)
+	unfinished, other := archiveToCome("1.0.0"), archiveToCome("1.0.0")
+	unfinished.Fingerprint, other.Build.Component = "build-7", "other"
+	w.announceBuild(ctx, tiny, unfinished)
+	w.receive(w.announceBuild(ctx, tiny, other).Secret, []byte("bytes"))
+	w.clock = w.clock.Add(registry.UploadTTL + time.Second)
+	if n, err := w.ExpireUploads(t.Context()); err != nil || n != 2 {
+		t.Errorf("%d expired, %v; want 2", n, err)
+	}
+	wantBoxes(t, w.version(ctx, "1"), []string{"other"}, nil)
+}
+
 func TestTheLargestFile(t *testing.T) {
 	const limit = 1000
 	store, err := sqlstore.Open(t.Context(), filepath.Join(t.TempDir(), "almanac.db"))

@@ -47,8 +47,8 @@ func (s *Service) Link(ctx context.Context, application, target string) (Link, e
 	return link, nil
 }
 
-// Unlink ends a link. Runs that wait for a runner fail; one that a runner has goes on. It needs the role publish for both
-// ends. NotFound: there is no such link.
+// Unlink ends a link. Runs that wait for a runner, or whose runner fell silent, fail, unless their version is there; one that
+// a runner has goes on. It needs the role publish for both ends. NotFound: there is no such link.
 func (s *Service) Unlink(ctx context.Context, application, target string) error {
 	from, to, err := linkEnds(ctx, application, target)
 	if err != nil {
@@ -63,26 +63,36 @@ func (s *Service) Unlink(ctx context.Context, application, target string) error 
 		if err := tx.DeleteLink(ctx, from, to); err != nil {
 			return notFound(err, "%s is not linked to %s", from, to)
 		}
-		if err := s.failQueued(ctx, tx, from, to); err != nil {
-			return err
+		for _, status := range []RunStatus{RunQueued, RunRunning} {
+			if err := s.endWaiting(ctx, tx, from, to, status); err != nil {
+				return err
+			}
 		}
 		return s.record(ctx, tx, Event{Action: ActionLinkDelete, Artifact: to, Detail: Metadata{"application": string(from)}})
 	})
 }
 
-// failQueued fails the runs of a link that nobody has taken.
-func (s *Service) failQueued(ctx context.Context, tx Tx, application, target ArtifactName) error {
-	q := RunQuery{Artifact: target, Status: RunQueued, Limit: maxLimit}
+// endWaiting ends the runs of a link that have a status and no runner.
+func (s *Service) endWaiting(ctx context.Context, tx Tx, application, target ArtifactName, status RunStatus) error {
+	q := RunQuery{Artifact: target, Status: status, Limit: maxLimit}
 	for {
 		runs, err := tx.Runs(ctx, q)
 		if err != nil {
 			return err
 		}
 		for _, r := range runs {
-			if r.Application != application || r.Target != target {
+			held := r.LeaseUntil != nil && !r.LeaseUntil.Before(s.time())
+			if r.Application != application || r.Target != target || held {
 				continue
 			}
-			if err := s.endRun(ctx, tx, r, RunFailed, "the link was removed before a runner took it"); err != nil {
+			built, err := tx.Version(ctx, target, Selector{Fingerprint: r.Fingerprint})
+			switch {
+			case err == nil && built.Status == StatusComplete:
+				err = s.endBuilt(ctx, tx, r, built)
+			case err == nil || KindOf(err) == NotFound:
+				err = s.endRun(ctx, tx, r, RunFailed, "the link was removed, and no runner had it")
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -109,10 +119,35 @@ func (s *Service) Links(ctx context.Context, artifact string) ([]Link, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := PrincipalFrom(ctx)
-	return list(slices.DeleteFunc(links, func(l Link) bool {
-		return !p.may(RoleRead, l.Application) || !p.may(RoleRead, l.Target)
-	})), nil
+	see, visible := s.seer(ctx, s.store), []Link{}
+	for _, l := range links {
+		if ok, err := see(l.Application, l.Target); err != nil {
+			return nil, err
+		} else if ok {
+			visible = append(visible, l)
+		}
+	}
+	return visible, nil
+}
+
+// seer returns what says whether the caller may read both ends of a link. It asks the store about each artifact once.
+func (s *Service) seer(ctx context.Context, r Reader) func(application, target ArtifactName) (bool, error) {
+	known := map[ArtifactName]bool{}
+	return func(application, target ArtifactName) (bool, error) {
+		for _, name := range []ArtifactName{application, target} {
+			if _, ok := known[name]; !ok {
+				visible, err := s.visible(ctx, r, name)
+				if err != nil {
+					return false, err
+				}
+				known[name] = visible
+			}
+			if !known[name] {
+				return false, nil
+			}
+		}
+		return true, nil
+	}
 }
 
 // linkEnds reads the two ends of a link, and checks that the caller may change it.

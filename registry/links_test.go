@@ -136,7 +136,7 @@ func TestUnlinkEndsALinkAndFailsWhatWaits(t *testing.T) {
 	w.wantRuns(ctx, "6 queued acme/app 0.3.0 > acme/disk", "5 queued acme/other 0.1.0 > acme/app-image", "4 queued acme/app 0.2.0 > acme/disk",
 		"3 failed acme/app 0.2.0 > acme/app-image", "2 queued acme/app 0.1.0 > acme/disk", "1 running acme/app 0.1.0 > acme/app-image")
 	failed := w.run(ctx, 3)
-	if failed.Message != "the link was removed before a runner took it" || failed.FinishedAt == nil || !failed.FinishedAt.Equal(w.clock) {
+	if failed.Message != "the link was removed, and no runner had it" || failed.FinishedAt == nil || !failed.FinishedAt.Equal(w.clock) {
 		t.Errorf("%+v", failed)
 	}
 	wantError(t, w.Unlink(ctx, app, image), registry.NotFound, "is not linked")

@@ -43,9 +43,14 @@ type modelClaim struct {
 
 func (r *modelRun) fingerprint() string {
 	if r.repeats == 0 {
-		return fmt.Sprintf("run-%d", r.id)
+		return fmt.Sprintf("almanac-run-%d", r.id)
 	}
-	return fmt.Sprintf("run-%d.%d", r.id, r.repeats+1)
+	return fmt.Sprintf("almanac-run-%d.%d", r.id, r.repeats+1)
+}
+
+// waits says whether no runner has the run.
+func (r *modelRun) waits(now time.Time) bool {
+	return r.status == registry.RunQueued || r.status == registry.RunRunning && r.until.Before(now)
 }
 
 func (r *modelRun) end(failed bool) {
@@ -89,8 +94,8 @@ func (m *runMachine) unlink(t *rapid.T) {
 	sameKind(t, "Unlink", err, "")
 	m.linked = false
 	for _, r := range m.runs {
-		if r.status == registry.RunQueued {
-			r.status = registry.RunFailed
+		if r.waits(m.w.clock) {
+			r.end(false)
 		}
 	}
 }
@@ -118,9 +123,8 @@ func (m *runMachine) claim(t *rapid.T) {
 	}
 	sameKind(t, "ClaimRun", err, "")
 	for _, r := range m.runs {
-		waits := r.status == registry.RunQueued || r.status == registry.RunRunning && r.until.Before(m.w.clock)
 		switch {
-		case !waits:
+		case !r.waits(m.w.clock):
 		case r.built || r.revoked:
 			r.end(false)
 		default:
@@ -162,6 +166,9 @@ func (m *runMachine) publish(t *rapid.T) {
 	c, _ := m.drawClaim(t)
 	_, err := m.w.Publish(m.ctx, m.target, amis(c.run.fingerprint(), "a.x", "us-east-1"))
 	sameKind(t, "Publish", err, "")
+	if !c.run.built && c.run.status == registry.RunFailed {
+		c.run.status, c.run.hasResult = registry.RunDone, true
+	}
 	c.run.built = true
 }
 

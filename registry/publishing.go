@@ -129,9 +129,11 @@ func (p *publishing) insertVersion(ctx context.Context, v Version) error {
 	run, err := askedBy(ctx, p.tx, p.name, v.Fingerprint)
 	switch {
 	case err == nil:
-		said := v.Metadata
-		v.Metadata = run.metadata()
-		maps.Copy(v.Metadata, said)
+		all := run.metadata()
+		maps.Copy(all, v.Metadata)
+		if len(CheckMetadata("", all)) == 0 { // there may be no room
+			v.Metadata = all
+		}
 	case KindOf(err) != NotFound:
 		return err
 	}
@@ -259,6 +261,11 @@ func (p *publishing) complete(ctx context.Context) error {
 	}
 	if err := p.refreshLatest(ctx, p.tx, p.name, p.removed); err != nil {
 		return err
+	}
+	if completed {
+		if err := p.answerRun(ctx); err != nil {
+			return err
+		}
 	}
 	if !v.OfferedAt(p.now) {
 		return nil

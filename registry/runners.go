@@ -45,7 +45,7 @@ func (s *Service) ClaimRun(ctx context.Context, req ClaimRequest) (Claim, error)
 	if err := requireRole(ctx, RolePublish, to); err != nil {
 		return Claim{}, err
 	}
-	if err := requireRole(ctx, RoleRead, from); err != nil {
+	if err := s.readable(ctx, s.store, from); err != nil {
 		return Claim{}, err
 	}
 	secret := NewSecret()

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
@@ -129,7 +128,7 @@ func TestClaimsThatAreRefused(t *testing.T) {
 	wantError(t, ask(t.Context(), app, image), registry.Unauthorized)
 	wantError(t, ask(as(t, registry.RoleRead, "*"), app, image), registry.Forbidden, "publish")
 	wantError(t, ask(as(t, registry.RolePublish, app), app, image), registry.Forbidden, image)
-	wantError(t, ask(as(t, registry.RolePublish, image), app, image), registry.Forbidden, "not for "+app)
+	wantError(t, ask(as(t, registry.RolePublish, image), app, image), registry.NotFound, app+" does not exist, or this token may not read it")
 	wantError(t, ask(ctx, image, app), registry.NotFound, "almanac link "+image+" "+app)
 	wantError(t, ask(ctx, app, "no/such"), registry.NotFound, "no/such does not exist", "almanac link "+app+" no/such")
 	wantError(t, ask(ctx, "no/such", image), registry.NotFound, "not linked")
@@ -194,7 +193,7 @@ func TestARunOfARunnerThatFellSilentIsTakenOver(t *testing.T) {
 	w.wantIdle(ctx)
 	w.clock = w.clock.Add(6 * time.Second)
 	second := w.claim(ctx, "second")
-	if r := second.Run; r.ID != 1 || r.Fingerprint != "run-1" || r.Attempts != 2 || r.Runner != "second" || r.LogSize != 6 || second.Lease == first.Lease || !r.StartedAt.Equal(w.clock) {
+	if r := second.Run; r.ID != 1 || r.Fingerprint != "almanac-run-1" || r.Attempts != 2 || r.Runner != "second" || r.LogSize != 6 || second.Lease == first.Lease || !r.StartedAt.Equal(w.clock) {
 		t.Errorf("%+v", r)
 	}
 	lost := "run 1 is with another runner by now: second"
@@ -215,12 +214,12 @@ func TestARunOfARunnerThatFellSilentIsTakenOver(t *testing.T) {
 func TestATakeoverDeletesWhatWasLeftOpen(t *testing.T) {
 	w, ctx := one(t)
 	w.claim(ctx, "first")
-	partly := amis("run-1", "amazon-ebs.app", "us-east-1")
+	partly := amis("almanac-run-1", "amazon-ebs.app", "us-east-1")
 	partly.Expect = []string{"amazon-ebs.app", "amazon-ebs.other"}
 	w.publish(ctx, image, partly)
 	w.clock = w.clock.Add(time.Hour)
 	second := w.claim(as(t, registry.RolePublish, "acme/*"), "second")
-	_, err := w.Version(ctx, image, "run-1")
+	_, err := w.Version(ctx, image, "almanac-run-1")
 	wantError(t, err, registry.NotFound)
 	if diff := cmp.Diff([]registry.Event{
 		{At: w.clock, Actor: "publish-token", Action: registry.ActionVersionDelete, Artifact: image, Number: 1, Detail: registry.Metadata{"version": "0.1.0", "run": "1"}},
@@ -260,7 +259,7 @@ func TestARunWhoseVersionIsThereNeedsNoRunner(t *testing.T) {
 	w, ctx := one(t)
 	w.push(ctx, app, "two")
 	first := w.claim(ctx, "first")
-	receipt := w.publish(ctx, image, amis("run-1", "amazon-ebs.app", "us-east-1"))
+	receipt := w.publish(ctx, image, amis("almanac-run-1", "amazon-ebs.app", "us-east-1"))
 	w.clock = w.clock.Add(time.Hour)
 	if next := w.claim(ctx, "second"); next.Run.ID != 2 {
 		t.Errorf("%+v", next.Run)
@@ -280,7 +279,7 @@ func TestARunWhoseVersionIsThereNeedsNoRunner(t *testing.T) {
 		t.Errorf("the runner that lost it changed it: %s", diff)
 	}
 
-	pub := amis("run-2", "amazon-ebs.app", "us-east-1")
+	pub := amis("almanac-run-2", "amazon-ebs.app", "us-east-1")
 	pub.Build.Images[0].Verification = &registry.Verification{Status: registry.ImageFailed, Reason: "it is gone"}
 	failed := w.publish(ctx, image, pub)
 	w.clock = w.clock.Add(time.Hour)
@@ -331,77 +330,4 @@ func TestOnlyTheRunnerThatHasARunRenewsIt(t *testing.T) {
 	w.finish(ctx, claim, registry.RunResult{Failed: true})
 	_, err = w.RenewRun(ctx, 1, claim.Lease, 60)
 	wantError(t, err, registry.Conflict, "run 1 is failed; no runner has it")
-}
-
-func TestHowARunEnds(t *testing.T) {
-	for name, test := range map[string]struct {
-		publish func(w *world, ctx context.Context) // what the command did
-		result  registry.RunResult
-		status  registry.RunStatus
-		built   bool // the version is what came of it
-		words   []string
-	}{
-		"a complete version makes it done": {
-			func(w *world, ctx context.Context) { w.publish(ctx, image, amis("run-1", "a.x", "us-east-1")) }, registry.RunResult{}, registry.RunDone, true, nil,
-		},
-		"without a version it fails": {
-			func(w *world, ctx context.Context) { w.publish(ctx, image, amis("another", "a.x", "us-east-1")) }, registry.RunResult{Message: "fine"}, registry.RunFailed, false,
-			[]string{"recorded no version of " + image, "run-1", "$ALMANAC_FINGERPRINT"},
-		},
-		"a version that is open makes it fail": {
-			func(w *world, ctx context.Context) {
-				pub := amis("run-1", "a.x", "us-east-1")
-				pub.Expect = []string{"a.x", "a.y"}
-				w.publish(ctx, image, pub)
-			}, registry.RunResult{}, registry.RunFailed, true, []string{"is open", "a.y"},
-		},
-		"a command that failed makes it fail with its message": {
-			func(*world, context.Context) {}, registry.RunResult{Failed: true, Message: "exit 1\nno space"}, registry.RunFailed, false, []string{"exit 1\nno space"},
-		},
-		"a command that failed after its version was complete says both": {
-			func(w *world, ctx context.Context) { w.publish(ctx, image, amis("run-1", "a.x", "us-east-1")) },
-			registry.RunResult{Failed: true, Message: "exit 1"}, registry.RunFailed, true, []string{"exit 1"},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w, ctx := one(t)
-			claim := w.claim(ctx, "builder")
-			test.publish(w, ctx)
-			w.clock = w.clock.Add(time.Second)
-			var result *registry.VersionID
-			if test.built {
-				result = &registry.VersionID{Number: 1, Version: "0.1.0"}
-			}
-			ended := w.finish(as(t, registry.RolePublish, "acme/*"), claim, test.result)
-			w.wantEnded(ctx, ended, test.status, result, test.words...)
-			events := w.actions(ctx)
-			later := w.clock
-			w.clock = later.Add(time.Hour)
-			for _, again := range []registry.RunResult{test.result, {Failed: true, Message: "other words"}, {}} {
-				if diff := cmp.Diff(ended, w.finish(ctx, claim, again)); diff != "" {
-					t.Errorf("reporting again changed it: %s", diff)
-				}
-			}
-			if diff := cmp.Diff(events, w.actions(ctx)); diff != "" {
-				t.Error(diff)
-			}
-			_, err := w.FinishRun(ctx, 1, registry.RunResult{Lease: "x"})
-			wantError(t, err, registry.Conflict, "no runner has it")
-			w.wantIdle(ctx)
-		})
-	}
-}
-
-func TestWhoMayFinishARun(t *testing.T) {
-	w, ctx := one(t)
-	claim := w.claim(ctx, "builder")
-	_, err := w.FinishRun(ctx, 1, registry.RunResult{Lease: claim.Lease, Failed: true, Message: strings.Repeat("x", 1001)})
-	wantError(t, err, registry.Invalid, "message:")
-	_, err = w.FinishRun(as(t, registry.RoleRead, "*"), 1, registry.RunResult{Lease: claim.Lease})
-	wantError(t, err, registry.Forbidden)
-	_, err = w.FinishRun(ctx, 2, registry.RunResult{Lease: claim.Lease})
-	wantError(t, err, registry.NotFound, "run 2")
-	if diff := cmp.Diff(*claim.Run, w.run(ctx, 1), cmpopts.EquateEmpty()); diff != "" {
-		t.Error(diff)
-	}
 }

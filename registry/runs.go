@@ -27,7 +27,7 @@ type Run struct {
 	From   VersionID    `json:"from" doc:"Version of the application to build from."`
 	Target ArtifactName `json:"target" doc:"Artifact to build."`
 	// Fingerprint is what the version that the run makes must have.
-	Fingerprint string    `json:"fingerprint" doc:"Fingerprint for what it publishes: run-ID, or run-ID.N when it is repeated."`
+	Fingerprint string    `json:"fingerprint" doc:"Fingerprint for what it publishes: almanac-run-ID, or almanac-run-ID.N when it is repeated."`
 	Status      RunStatus `json:"status" enum:"queued,running,done,failed"`
 	// Attempts is how many runners took it since it was asked for, or repeated.
 	Attempts int `json:"attempts" doc:"How many runners took it since it was asked for, or repeated."`
@@ -55,7 +55,7 @@ const (
 	ApplicationVersionKey = "application_version"
 )
 
-const runFingerprint = "run-"
+const runFingerprint = "almanac-run-"
 
 // fingerprintOf is the fingerprint for what a run makes. One that is repeated makes a version of its own; one that is taken
 // over does not.
@@ -132,6 +132,20 @@ func (p *publishing) queueRuns(ctx context.Context, completed bool) error {
 	return nil
 }
 
+// answerRun ends a run that had failed when its version comes all the same: a build that could not be recorded at first.
+func (p *publishing) answerRun(ctx context.Context) error {
+	run, err := askedBy(ctx, p.tx, p.name, p.version.Fingerprint)
+	if KindOf(err) == NotFound || err == nil && run.Status != RunFailed {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	run.Status, run.Message, run.Result = RunDone, "", &p.version.VersionID
+	p.events = append(p.events, run.event(ActionRunDone))
+	return p.tx.UpdateRun(ctx, run)
+}
+
 // RunFilter narrows and pages a list of runs.
 type RunFilter struct {
 	// Artifact keeps the runs of an application, or for a target; "" keeps all.
@@ -187,8 +201,11 @@ func (s *Service) Runs(ctx context.Context, f RunFilter) (RunPage, error) {
 		return RunPage{}, err
 	}
 	page := RunPage{Runs: []Run{}}
+	see := s.seer(ctx, s.store)
 	for _, r := range runs[:min(limit, len(runs))] {
-		if r.visibleTo(PrincipalFrom(ctx)) {
+		if ok, err := see(r.Application, r.Target); err != nil {
+			return RunPage{}, err
+		} else if ok {
 			page.Runs = append(page.Runs, r)
 		}
 	}
@@ -196,10 +213,6 @@ func (s *Service) Runs(ctx context.Context, f RunFilter) (RunPage, error) {
 		page.Next = encodeCursor(strconv.FormatInt(runs[limit-1].ID, 10))
 	}
 	return page, nil
-}
-
-func (r Run) visibleTo(p Principal) bool {
-	return p.may(RoleRead, r.Application) && p.may(RoleRead, r.Target)
 }
 
 // Run returns a run. It needs the right to read both of its artifacts.
@@ -212,13 +225,16 @@ func (s *Service) Run(ctx context.Context, id int64) (Run, error) {
 
 func (s *Service) visibleRun(ctx context.Context, r Reader, id int64) (Run, error) {
 	run, err := r.Run(ctx, id)
-	if err == nil && !run.visibleTo(PrincipalFrom(ctx)) {
-		err = Errorf(NotFound, "")
+	if err == nil {
+		var ok bool
+		if ok, err = s.seer(ctx, r)(run.Application, run.Target); err == nil && !ok {
+			err = Errorf(NotFound, "")
+		}
 	}
 	return run, notFound(err, "run %d does not exist, or this token may not see it", id)
 }
 
-// RepeatRun asks again for a run that failed. What it makes then is a version of its own. It needs the role publish for the
+// RepeatRun asks again for a run that failed. What it makes then is a version of its own, and its log begins anew. It needs the role publish for the
 // target. Conflict: it did not fail.
 func (s *Service) RepeatRun(ctx context.Context, id int64) (Run, error) {
 	return s.changeRun(ctx, id, func(tx Tx, r Run) (Run, error) {
@@ -231,6 +247,10 @@ func (s *Service) RepeatRun(ctx context.Context, id int64) (Run, error) {
 		r.Repeats++
 		r.Status, r.Fingerprint, r.Attempts = RunQueued, fingerprintOf(id, r.Repeats), 0
 		r.Runner, r.Lease, r.StartedAt, r.LeaseUntil, r.FinishedAt, r.Result, r.Message = "", "", nil, nil, nil, nil, ""
+		r.LogSize = 0
+		if err := tx.DeleteRunLog(ctx, id); err != nil {
+			return Run{}, err
+		}
 		return r, s.runEvent(ctx, tx, ActionRunRepeat, r)
 	})
 }
@@ -281,6 +301,10 @@ func (s *Service) endRun(ctx context.Context, tx Tx, r Run, status RunStatus, me
 }
 
 func (s *Service) runEvent(ctx context.Context, tx Tx, action string, r Run) error {
+	return s.record(ctx, tx, r.event(action))
+}
+
+func (r Run) event(action string) Event {
 	e := Event{Action: action, Artifact: r.Target, Detail: Metadata{
 		"run": strconv.FormatInt(r.ID, 10), "application": string(r.Application), "application_version": r.From.Version,
 	}}
@@ -293,5 +317,5 @@ func (s *Service) runEvent(ctx context.Context, tx Tx, action string, r Run) err
 	if r.Result != nil {
 		e.Number = r.Result.Number
 	}
-	return s.record(ctx, tx, e)
+	return e
 }

@@ -67,7 +67,7 @@ func TestAVersionAsksForARunByEachLinkOnce(t *testing.T) {
 	w.link(ctx, image, "acme/next")
 	receipt := w.push(ctx, app, "one")
 	want := registry.Run{
-		ID: 1, Application: app, From: receipt.VersionID, Target: image, Fingerprint: "run-1", Status: registry.RunQueued, RequestedAt: w.clock,
+		ID: 1, Application: app, From: receipt.VersionID, Target: image, Fingerprint: "almanac-run-1", Status: registry.RunQueued, RequestedAt: w.clock,
 	}
 	if diff := cmp.Diff(want, w.run(ctx, 1)); diff != "" {
 		t.Error(diff)
@@ -267,7 +267,7 @@ func TestARunThatFailedCanBeRepeated(t *testing.T) {
 	claim := w.claim(ctx, "builder")
 	repeat("running")
 	w.appendLog(ctx, claim, 0, "first try\n")
-	partly := amis("run-1", "amazon-ebs.app", "us-east-1")
+	partly := amis("almanac-run-1", "amazon-ebs.app", "us-east-1")
 	partly.Expect = []string{"amazon-ebs.app", "amazon-ebs.other"}
 	w.publish(ctx, image, partly)
 	w.finish(ctx, claim, registry.RunResult{Failed: true, Message: "no space"})
@@ -278,12 +278,12 @@ func TestARunThatFailedCanBeRepeated(t *testing.T) {
 			t.Errorf("one who may not publish: %v", err)
 		}
 	}
-	for n, fingerprint := range []string{"run-1.2", "run-1.3"} {
+	for n, fingerprint := range []string{"almanac-run-1.2", "almanac-run-1.3"} {
 		w.clock = w.clock.Add(time.Minute)
 		r, err := w.RepeatRun(as(t, registry.RolePublish, "acme/*"), 1)
 		want := registry.Run{
 			ID: 1, Application: app, From: asked.From, Target: image, Fingerprint: fingerprint, Status: registry.RunQueued, Repeats: n + 1,
-			RequestedAt: asked.RequestedAt, LogSize: 10,
+			RequestedAt: asked.RequestedAt,
 		}
 		if diff := cmp.Diff(want, r); err != nil || diff != "" {
 			t.Errorf("%v %s", err, diff)
@@ -297,11 +297,15 @@ func TestARunThatFailedCanBeRepeated(t *testing.T) {
 		if claim.Run.Attempts != 1 {
 			t.Errorf("%+v", claim.Run)
 		}
+		w.appendLog(ctx, claim, 0, "next try\n")
+		if log, err := w.RunLog(ctx, 1, 0); err != nil || log.Text != "next try\n" {
+			t.Errorf("the log is %+v, %v", log, err)
+		}
 		if n == 0 {
 			w.finish(ctx, claim, registry.RunResult{Failed: true, Message: "again"})
 		}
 	}
-	receipt := w.publish(ctx, image, amis("run-1.3", "amazon-ebs.app", "us-east-1"))
+	receipt := w.publish(ctx, image, amis("almanac-run-1.3", "amazon-ebs.app", "us-east-1"))
 	if r := w.finish(ctx, claim, registry.RunResult{}); r.Result == nil || *r.Result != receipt.VersionID || receipt.Number != 2 {
 		t.Errorf("%+v from %+v", r, receipt)
 	}
@@ -334,21 +338,21 @@ func TestAVersionThatComesOfARunSaysWhatItWasBuiltFrom(t *testing.T) {
 		}
 	}
 	for range 2 {
-		w.publish(ctx, image, amis("run-1", "amazon-ebs.app", "us-east-1"))
-		wantMetadata(image, "run-1", want)
+		w.publish(ctx, image, amis("almanac-run-1", "amazon-ebs.app", "us-east-1"))
+		wantMetadata(image, "almanac-run-1", want)
 	}
-	own := amis("run-2", "amazon-ebs.app", "us-east-1")
+	own := amis("almanac-run-2", "amazon-ebs.app", "us-east-1")
 	own.VersionMetadata = registry.Metadata{"application": "mine", "commit": "abc"}
 	w.publish(ctx, image, own)
-	wantMetadata(image, "run-2", registry.Metadata{"application": "mine", "commit": "abc", "application_version": "0.2.0", "build_number": "2"})
-	w.announceBuild(ctx, image, registry.Announcement{Fingerprint: "run-3", Build: registry.Build{Component: "x", Type: registry.Archive}, File: "x"})
-	wantMetadata(image, "run-3", registry.Metadata{"application": app, "application_version": "0.3.0", "build_number": "3"})
-	for _, fingerprint := range []string{"run-4", "run-01", "run-1.2", "run-", "run-1x", "run-9999999999999999999"} {
+	wantMetadata(image, "almanac-run-2", registry.Metadata{"application": "mine", "commit": "abc", "application_version": "0.2.0", "build_number": "2"})
+	w.announceBuild(ctx, image, registry.Announcement{Fingerprint: "almanac-run-3", Build: registry.Build{Component: "x", Type: registry.Archive}, File: "x"})
+	wantMetadata(image, "almanac-run-3", registry.Metadata{"application": app, "application_version": "0.3.0", "build_number": "3"})
+	for _, fingerprint := range []string{"almanac-run-4", "almanac-run-01", "almanac-run-1.2", "almanac-run-", "almanac-run-1x", "almanac-run-9999999999999999999"} {
 		w.publish(ctx, image, amis(fingerprint, "a.x", "us-east-1"))
 		wantMetadata(image, fingerprint, nil)
 	}
-	w.publish(ctx, "acme/other", amis("run-1", "amazon-ebs.app", "us-east-1"))
-	wantMetadata("acme/other", "run-1", nil)
+	w.publish(ctx, "acme/other", amis("almanac-run-1", "amazon-ebs.app", "us-east-1"))
+	wantMetadata("acme/other", "almanac-run-1", nil)
 }
 
 func TestADeletedArtifactTakesItsLinksAndRunsWithIt(t *testing.T) {

@@ -190,6 +190,8 @@ type Tx interface {
 	UpdateRun(ctx context.Context, r Run) error
 	// AppendRunLog adds text to the end of a run's log, which has offset bytes. Another offset is a Conflict.
 	AppendRunLog(ctx context.Context, id, offset int64, text string) error
+	// DeleteRunLog empties a run's log.
+	DeleteRunLog(ctx context.Context, id int64) error
 
 	// PutUpload adds an upload, or replaces the one with its ID. DeleteUpload removes one; one that is gone is no error.
 	PutUpload(ctx context.Context, u Upload) error

@@ -173,7 +173,7 @@ func TestAPushedApplicationBecomesAnImage(t *testing.T) {
 
 	t.Run("its version says which application it was built from", func(t *testing.T) {
 		v := w.onlyVersion(t)
-		if v.Metadata["application"] != application || v.Metadata["application_version"] != "0.1.0" || v.Fingerprint != "run-1" {
+		if v.Metadata["application"] != application || v.Metadata["application_version"] != "0.1.0" || v.Fingerprint != "almanac-run-1" {
 			t.Errorf("got %+v", v)
 		}
 		tags := w.ec2.Images("us-east-1")[0].Tags
@@ -191,7 +191,7 @@ func TestAPushedApplicationBecomesAnImage(t *testing.T) {
 		w.push(t, "good day")
 		w.almanac(t, append([]string{"runner", "--link", theLink, "--once"}, buildImage...)...)
 		versions := w.versions(t, target)
-		if len(versions) != 2 || versions[0].Metadata["application_version"] != "0.2.0" || versions[0].Fingerprint != "run-2" {
+		if len(versions) != 2 || versions[0].Metadata["application_version"] != "0.2.0" || versions[0].Fingerprint != "almanac-run-2" {
 			t.Errorf("got %+v", versions)
 		}
 	})
@@ -224,7 +224,7 @@ func TestAKilledRunnerIsReplaced(t *testing.T) {
 	if err := second.Wait(); err != nil {
 		t.Fatalf("the second runner: %v\n%s", err, out)
 	}
-	if v := w.onlyVersion(t); v.Fingerprint != "run-1" || v.Metadata["application_version"] != "0.1.0" {
+	if v := w.onlyVersion(t); v.Fingerprint != "almanac-run-1" || v.Metadata["application_version"] != "0.1.0" {
 		t.Errorf("got %+v", v)
 	}
 	if run := w.run1(t); run.Status != registry.RunDone || run.Runner != "second" || run.Attempts != 2 || run.Result == nil {
@@ -279,7 +279,7 @@ func TestAFailedRunCanBeRepeated(t *testing.T) {
 	w.packer.Write(t, "mended", "")
 	want(t, w.almanac(t, "runs", "repeat", "1"), "queued again")
 	w.almanac(t, once...)
-	if v := w.onlyVersion(t); v.Fingerprint != "run-1.2" {
+	if v := w.onlyVersion(t); v.Fingerprint != "almanac-run-1.2" {
 		t.Errorf("got %+v", v)
 	}
 	if run := w.run1(t); run.Status != registry.RunDone || run.Repeats != 1 {

@@ -57,7 +57,7 @@ func newFake(t *testing.T) *fake {
 	f := &fake{blobs: map[registry.Digest][]byte{digest: packed.Bytes()}}
 	f.queued = []registry.Run{{
 		ID: 7, Application: "cargomedia/app", From: registry.VersionID{Number: 3, Version: "1.2.0"},
-		Target: "cargomedia/app-image", Fingerprint: "run-7",
+		Target: "cargomedia/app-image", Fingerprint: "almanac-run-7",
 	}}
 	f.version = registry.Version{Artifact: "cargomedia/app", VersionID: f.queued[0].From, Builds: []registry.Build{{
 		Component: "application", Type: registry.Archive, Files: []registry.File{{Name: "app.tar.gz", SHA256: digest}},

@@ -106,7 +106,7 @@ func TestRunnerWorksThroughTheClient(t *testing.T) {
 	if log = must[registry.RunLog](t)(c.RunLog(ctx, id, log.Next)); !log.Ended {
 		t.Errorf("the log of a run that ended is %+v", log)
 	}
-	if again := must[registry.Run](t)(c.RepeatRun(ctx, id)); again.Status != registry.RunQueued || again.Fingerprint != "run-1.2" {
+	if again := must[registry.Run](t)(c.RepeatRun(ctx, id)); again.Status != registry.RunQueued || again.Fingerprint != "almanac-run-1.2" {
 		t.Errorf("the run that is repeated is %+v", again)
 	}
 	if err := c.Unlink(ctx, app, image); err != nil {
@@ -191,7 +191,7 @@ func TestCallsWhoseFirstAnswerWasLost(t *testing.T) {
 		}, func(r registry.Run) bool { return r.Status == registry.RunFailed && r.Message == "exit status 1" }},
 		"repeat": {fail, func(ctx context.Context, c *client.Client, _ string) error {
 			run, err := c.RepeatRun(ctx, 1)
-			if err == nil && run.Fingerprint != "run-1.2" {
+			if err == nil && run.Fingerprint != "almanac-run-1.2" {
 				err = fmt.Errorf("the run is %+v", run)
 			}
 			return err
@@ -251,7 +251,7 @@ func TestRepeatThatCannotBeTheOwnIsAConflict(t *testing.T) {
 
 // TestForeignAnswersAreNoRuns sends each call to a server that says 200 to everything and means something else.
 func TestForeignAnswersAreNoRuns(t *testing.T) {
-	other := registry.Run{ID: 2, Application: app, Target: "cargomedia/other", Status: registry.RunRunning, Fingerprint: "run-2"}
+	other := registry.Run{ID: 2, Application: app, Target: "cargomedia/other", Status: registry.RunRunning, Fingerprint: "almanac-run-2"}
 	for name, test := range map[string]struct {
 		answers []any
 		call    func(context.Context, *client.Client) error
@@ -267,7 +267,7 @@ func TestForeignAnswersAreNoRuns(t *testing.T) {
 		}},
 		"run":    {[]any{map[string]any{}, other}, func(ctx context.Context, c *client.Client) error { _, err := c.Run(ctx, 1); return err }},
 		"repeat": {[]any{map[string]any{}, other}, func(ctx context.Context, c *client.Client) error { _, err := c.RepeatRun(ctx, 1); return err }},
-		"claim": {[]any{registry.Claim{Run: &other, Lease: "alm_x"}, registry.Claim{Run: &registry.Run{ID: 1, Application: app, Target: image, Fingerprint: "run-1"}}}, func(ctx context.Context, c *client.Client) error {
+		"claim": {[]any{registry.Claim{Run: &other, Lease: "alm_x"}, registry.Claim{Run: &registry.Run{ID: 1, Application: app, Target: image, Fingerprint: "almanac-run-1"}}}, func(ctx context.Context, c *client.Client) error {
 			_, err := c.ClaimRun(ctx, lookForWork)
 			return err
 		}},

@@ -323,6 +323,21 @@ var runLogTests = []storeTest{
 		f.wantKind("AppendRunLog to no run", f.store.Update(f.ctx, func(tx registry.Tx) error { return tx.AppendRunLog(f.ctx, 99, 0, "x") }), registry.NotFound)
 	}},
 
+	{"ALogThatIsDeletedBeginsAnew", func(f *fixture) {
+		f.create("a/b", "a/c")
+		r, other := f.addRun(queuedRun("a/b", 1, "a/c")), f.addRun(queuedRun("a/b", 2, "a/c"))
+		f.appendLog(r.ID, 0, "one")
+		f.appendLog(r.ID, 3, "two")
+		f.appendLog(other.ID, 0, "other")
+		f.update(func(tx registry.Tx) error { return tx.DeleteRunLog(f.ctx, r.ID) })
+		f.equal("log_size", f.run(r.ID).LogSize, int64(0))
+		f.wantLog(r.ID, 0, 100, "")
+		f.appendLog(r.ID, 0, "three")
+		f.wantLog(r.ID, 0, 100, "three")
+		f.wantLog(other.ID, 0, 100, "other")
+		f.wantKind("DeleteRunLog of no run", f.store.Update(f.ctx, func(tx registry.Tx) error { return tx.DeleteRunLog(f.ctx, 99) }), registry.NotFound)
+	}},
+
 	{"OfManyWhoAppendAtOneOffsetOneDoes", func(f *fixture) {
 		f.create("a/b", "a/c")
 		r := f.addRun(queuedRun("a/b", 1, "a/c"))

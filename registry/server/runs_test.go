@@ -198,7 +198,7 @@ func TestLostLeaseIsAConflictAndNoSecretIsLogged(t *testing.T) {
 	first := runOf(t, s, "cargomedia/app", "cargomedia/image").Lease
 	now = now.Add(time.Minute + time.Second)
 	second := decode[registry.Claim](t, c.send(t, "POST", "/v1/runs/claim", strings.Replace(claimOf("cargomedia/app", "cargomedia/image"), "build-1", "build-2", 1)).ok(t))
-	if second.Run == nil || second.Run.ID != 1 || second.Run.Attempts != 2 || second.Run.Fingerprint != "run-1" {
+	if second.Run == nil || second.Run.ID != 1 || second.Run.Attempts != 2 || second.Run.Fingerprint != "almanac-run-1" {
 		t.Fatalf("the second runner gets %+v", second.Run)
 	}
 	requests := func(lease string) map[string]string {

@@ -37,6 +37,17 @@ func (r reader) RunLog(ctx context.Context, id, offset int64, limit int) (string
 	return text.String(), err
 }
 
+// DeleteRunLog implements [registry.Tx].
+func (t *tx) DeleteRunLog(ctx context.Context, id int64) error {
+	return t.do(ctx, func(q querier) error {
+		if err := execOne(ctx, q, `UPDATE run SET log_size = 0 WHERE id = $1`, id); err != nil {
+			return err
+		}
+		_, err := q.ExecContext(ctx, `DELETE FROM run_log WHERE run_id = $1`, id)
+		return err
+	})
+}
+
 // AppendRunLog implements [registry.Tx].
 func (t *tx) AppendRunLog(ctx context.Context, id, offset int64, text string) error {
 	return t.do(ctx, func(q querier) error {

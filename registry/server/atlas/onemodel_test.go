@@ -233,7 +233,7 @@ func TestBuildIDs(t *testing.T) {
 	}
 	run.ID++
 	post("image", "File", true, nil)
-	if v, err := s.Service.Version(admin, "cargomedia/image", "run-2"); err != nil || v.Number != 4 || v.Status != registry.StatusComplete || v.Metadata["application_version"] != "0.2.0" {
+	if v, err := s.Service.Version(admin, "cargomedia/image", "almanac-run-2"); err != nil || v.Number != 4 || v.Status != registry.StatusComplete || v.Metadata["application_version"] != "0.2.0" {
 		t.Errorf("got %+v, %v", v, err)
 	}
 	// A run of somebody else's is no run to one who may not see it.
