@@ -153,6 +153,8 @@ func TestWhoSeesWhichBoxes(t *testing.T) {
 			}
 		}
 		_, err := w.Resolve(reader, tiny, "1.2.0", registry.Question{Type: "vagrant.box"})
+		wantError(t, err, registry.NotFound, "has no version 1.2.0")
+		_, err = w.Resolve(admin(t), tiny, "1.2.0", registry.Question{Type: "vagrant.box"})
 		wantError(t, err, registry.NotFound, "it was not released yet")
 	})
 }

@@ -15,7 +15,7 @@ type EventPage struct {
 
 // Events lists what happened after a position, the oldest first, of what the caller's token covers. Events
 // about no artifact (tokens) are for administrators of everything; those about public artifacts are for
-// tokens that cover them. limit is 1 to 500; 0 is 50. A page can be short, or empty, before the log
+// tokens that cover them; what is begun and not to be seen yet is for publishers. limit is 1 to 500; 0 is 50. A page can be short, or empty, before the log
 // ends: Last tells how far it was read.
 func (s *Service) Events(ctx context.Context, after int64, limit int) (EventPage, error) {
 	p := PrincipalFrom(ctx)
@@ -38,7 +38,11 @@ func (s *Service) Events(ctx context.Context, after int64, limit int) (EventPage
 		}
 		for _, e := range events {
 			page.Last = e.ID
-			visible := p.may(RoleRead, e.Artifact)
+			role := RoleRead
+			if e.Action == ActionVersionOpen || e.Action == ActionBuildAnnounce {
+				role = RolePublish
+			}
+			visible := p.may(role, e.Artifact)
 			if e.Artifact == "" {
 				visible = p.Role == RoleAdmin && slices.Contains(p.Scopes, ScopeAll)
 			}

@@ -61,6 +61,13 @@ func (w *world) wantUnseen(version string) {
 			}
 		}
 	}
+	for _, ref := range []string{version, "1"} { // the words must not tell that there is something
+		_, err := w.Resolve(reader, tiny, ref, registry.Question{})
+		wantError(t, err, registry.NotFound, tiny+" has no version "+ref)
+	}
+	for _, action := range w.actions(reader) {
+		t.Errorf("a reader sees the event %s", action)
+	}
 	if _, versions, err := w.Boxes(reader, tiny); err != nil || len(versions) > 0 {
 		t.Errorf("boxes = %+v, %v", versions, err)
 	}
@@ -82,6 +89,8 @@ func TestAnAnnouncedBuildIsUnseenUntilItsBytesAreThere(t *testing.T) {
 	for range 2 {
 		_, err := w.Receive(t.Context(), announced.Secret, -1, io.MultiReader(strings.NewReader("by"), failingReader{}))
 		wantError(t, err, registry.Internal, "connection reset")
+		_, err = w.Receive(t.Context(), announced.Secret, 0, strings.NewReader(""))
+		wantError(t, err, registry.Invalid, "size: no byte came")
 		for size, words := range map[int64]string{4: "4 bytes were announced, and 5 came", 6: "6 bytes were announced, and 5 came"} {
 			_, err = w.Receive(t.Context(), announced.Secret, size, strings.NewReader("bytes"))
 			wantError(t, err, registry.Invalid, "size:", words)

@@ -55,7 +55,7 @@ func (r *modelRun) waits(now time.Time) bool {
 
 func (r *modelRun) end(failed bool) {
 	r.status, r.hasResult = registry.RunDone, r.built
-	if failed || !r.built {
+	if failed && !(r.built && r.attempts > 1) || !r.built {
 		r.status = registry.RunFailed
 	}
 }

@@ -16,7 +16,7 @@ import (
 //
 // NotFound: the secret is wrong or too old, or the version or the box is gone. Invalid, with nothing kept: a box that is cut
 // short, is not gzip or tar, or has no metadata.json; bytes of another checksum, with both in the text; more or less than
-// size. TooLarge: more than the registry takes. Conflict: another transfer with the
+// size, or nothing. TooLarge: more than the registry takes. Conflict: another transfer with the
 // same secret runs, or has brought other bytes; the build is there with other
 // bytes; the provider or architecture that the box itself names is taken. An error of r is returned as it is.
 //
@@ -120,6 +120,9 @@ func (s *Service) take(ctx context.Context, u Upload, announced PendingBox, size
 	digest, n, err := s.blobs.Sum(context.WithoutCancel(ctx), u.ID)
 	if err != nil {
 		return arrived{}, oneTransfer(err)
+	}
+	if n == 0 {
+		return arrived{}, BadField("size", Errorf(Invalid, "no byte came; send the file"))
 	}
 	if size >= 0 && n != size {
 		return arrived{}, BadField("size", Errorf(Invalid, "%d bytes were announced, and %d came", size, n))

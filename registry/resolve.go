@@ -138,6 +138,9 @@ func (s *Service) resolve(ctx context.Context, n ArtifactName, r Ref, typ Type, 
 	if err != nil {
 		return Resolution{}, err
 	}
+	if v.Held && !PrincipalFrom(ctx).may(RolePublish, n) {
+		return Resolution{}, s.explainMissing(ctx, s.store, n, r, typ)
+	}
 	if v.Status != StatusComplete {
 		return Resolution{}, Errorf(NotFound, "%s", v.unfinished())
 	}

@@ -70,6 +70,15 @@ func TestHowARunEnds(t *testing.T) {
 	}
 }
 
+func TestARunIsDoneWhoseFirstRunnerRecordedItLate(t *testing.T) {
+	w, ctx := one(t)
+	w.claim(ctx, "silent")
+	w.clock = w.clock.Add(time.Hour)
+	second := w.claim(ctx, "second")
+	receipt := w.publish(ctx, image, amis("almanac-run-1", "a.x", "us-east-1"))
+	w.wantEnded(ctx, w.finish(ctx, second, registry.RunResult{Failed: true, Message: "a conflict"}), registry.RunDone, &receipt.VersionID)
+}
+
 func TestARunThatFailedIsDoneWhenItsVersionComesLater(t *testing.T) {
 	w, ctx := one(t)
 	w.finish(ctx, w.claim(ctx, "builder"), registry.RunResult{})

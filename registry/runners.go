@@ -48,12 +48,21 @@ func (s *Service) ClaimRun(ctx context.Context, req ClaimRequest) (Claim, error)
 	if err := s.readable(ctx, s.store, from); err != nil {
 		return Claim{}, err
 	}
+	// Runners ask often, and mostly there is nothing: that must not cost a transaction that writes.
+	if _, err := findLink(ctx, s.store, from, to); err != nil {
+		return Claim{}, err
+	}
+	if _, err := s.store.NextRun(ctx, from, to, s.time()); KindOf(err) == NotFound {
+		return Claim{}, nil
+	} else if err != nil {
+		return Claim{}, err
+	}
 	secret := NewSecret()
 	var claim Claim
 	err = s.store.Update(ctx, func(tx Tx) error {
 		claim = Claim{}
 		if _, err := tx.LockArtifact(ctx, to, false, s.time()); err != nil {
-			return notFound(err, "artifact %s does not exist; link it first: almanac link %s %s", to, from, to)
+			return notFound(err, "artifact %s does not exist", to)
 		}
 		if _, err := findLink(ctx, tx, from, to); err != nil {
 			return err
@@ -186,7 +195,8 @@ type RunResult struct {
 }
 
 // FinishRun reports how a run ended. A command that ended well, but left no complete version with the run's fingerprint in
-// the target, makes the run fail, with a message that says so. Reporting again changes nothing. It needs the role publish for the target.
+// the target, makes the run fail, with a message that says so; one that failed although an earlier runner has recorded the
+// version makes it done. Reporting again changes nothing. It needs the role publish for the target.
 // Conflict: the run is another runner's by now.
 func (s *Service) FinishRun(ctx context.Context, id int64, result RunResult) (Run, error) {
 	if err := BadField("message", checkText(result.Message, 1000, "\t\n\r")); err != nil {
@@ -207,6 +217,9 @@ func (s *Service) FinishRun(ctx context.Context, id int64, result RunResult) (Ru
 			err = s.endRun(ctx, tx, r, RunFailed, fmt.Sprintf("the command ended well, but recorded no version of %s with the fingerprint %s; does it publish there, with $ALMANAC_FINGERPRINT?", r.Target, r.Fingerprint))
 		case err != nil:
 			err = s.endRun(ctx, tx, r, RunFailed, result.Message)
+		// A runner before this one has recorded it after all, which is why this one failed.
+		case result.Failed && built.Status == StatusComplete && r.Attempts > 1:
+			err = s.endBuilt(ctx, tx, r, built)
 		case result.Failed:
 			if built.Status == StatusComplete {
 				r.Result = &built.VersionID

@@ -130,7 +130,7 @@ func TestClaimsThatAreRefused(t *testing.T) {
 	wantError(t, ask(as(t, registry.RolePublish, app), app, image), registry.Forbidden, image)
 	wantError(t, ask(as(t, registry.RolePublish, image), app, image), registry.NotFound, app+" does not exist, or this token may not read it")
 	wantError(t, ask(ctx, image, app), registry.NotFound, "almanac link "+image+" "+app)
-	wantError(t, ask(ctx, app, "no/such"), registry.NotFound, "no/such does not exist", "almanac link "+app+" no/such")
+	wantError(t, ask(ctx, app, "no/such"), registry.NotFound, app+" is not linked to no/such", "almanac link "+app+" no/such")
 	wantError(t, ask(ctx, "no/such", image), registry.NotFound, "not linked")
 	w.wantRuns(ctx, "1 queued acme/app 0.1.0 > acme/app-image")
 }

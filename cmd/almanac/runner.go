@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -110,6 +112,10 @@ func (c *runnerCmd) check() ([]runner.Link, error) {
 	}
 	if len(c.Command) == 0 || c.Command[0] == "" {
 		p.add("COMMAND", "is missing; give it after --, such as: -- packer build image.pkr.hcl")
+	} else if !c.Chdir || filepath.Base(c.Command[0]) == c.Command[0] {
+		// One that is not there would fail all runs that wait, one after another.
+		_, err := exec.LookPath(c.Command[0])
+		p.check("COMMAND", err)
 	}
 	if c.Name == "" {
 		name, err := os.Hostname()

@@ -25,6 +25,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -226,6 +227,8 @@ func (p *packer) link(name string) (string, error) {
 		return filepath.ToSlash(target), nil
 	case errors.Is(err, fs.ErrPermission):
 		return "", err
+	case errors.Is(err, syscall.ELOOP):
+		return "", fmt.Errorf("%s is a symbolic link to %s, which leads in a circle; such links cannot be packed", name, target)
 	default:
 		return "", outside
 	}

@@ -155,6 +155,16 @@ func TestPackRefusesWhatIsOutside(t *testing.T) {
 	}
 }
 
+func TestPackSaysOfLinksThatTheyLeadInACircle(t *testing.T) {
+	dir := t.TempDir()
+	link(t, "two", dir, "one")
+	link(t, "one", dir, "two")
+	err := archive.Pack(t.Context(), io.Discard, dir)
+	if want := "one is a symbolic link to two, which leads in a circle; such links cannot be packed"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestPackRefusesSockets(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("no unix sockets in the file system of Windows")

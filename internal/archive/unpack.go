@@ -22,6 +22,8 @@ const (
 	maxMembers = 1_000_000
 	// maxName is the longest path that programs can open on Linux.
 	maxName = 4096
+	// maxLinkText bounds the memory that symbolic links take until they are made, in bytes.
+	maxLinkText = 64 << 20
 )
 
 // Unpack writes the members of a tar.gz below dir, which must be there and be empty. Nothing is written
@@ -29,8 +31,8 @@ const (
 // that comes twice are errors. Files get the mode 0755 if somebody may run them and else 0644, less the
 // umask, and neither owner nor time.
 //
-// An archive that is damaged, ends early, has more than a million members or unpacks to more than
-// [MaxUnpacked] bytes is an error, too. Errors name the member. After one, dir holds what came before it.
+// An archive that is damaged, ends early, has more than a million members, links whose names fill memory, or
+// unpacks to more than [MaxUnpacked] bytes is an error, too. Errors name the member. After one, dir holds what came before it.
 func Unpack(ctx context.Context, r io.Reader, dir string) error {
 	return UnpackAtMost(ctx, r, dir, MaxUnpacked)
 }
@@ -88,6 +90,8 @@ type unpacker struct {
 	limit int64
 	// links are made when all else is there, so that nothing is written through one.
 	links []link
+	// linkText is how many bytes their names and targets have.
+	linkText int
 }
 
 func (u *unpacker) all() error {
@@ -134,6 +138,9 @@ func (u *unpacker) member(h *tar.Header) error {
 	case tar.TypeSymlink:
 		if h.Linkname == "" || leadsOut(name, h.Linkname) {
 			return fmt.Errorf("it is a symbolic link to %q, which is outside the directory", h.Linkname)
+		}
+		if u.linkText += len(name) + len(h.Linkname); u.linkText > maxLinkText {
+			return fmt.Errorf("the symbolic links of the archive have more than %d bytes of names, which is the limit", maxLinkText)
 		}
 		u.links = append(u.links, link{name, h.Linkname})
 		return nil

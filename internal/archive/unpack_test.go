@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -210,6 +211,16 @@ func TestUnpackIsBounded(t *testing.T) {
 		err := unpack(t, append(three, make([]byte, 1<<20)...), 1<<20)
 		if err == nil || !strings.Contains(err.Error(), "unpacks to more than 1048576 bytes") {
 			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("links that would fill memory", func(t *testing.T) {
+		var links []tar.Header
+		for i := range 100 {
+			links = append(links, symlink(fmt.Sprint("link-", i), strings.Repeat("a/", 500<<10)))
+		}
+		err := unpack(t, tarOf(t, links...), archive.MaxUnpacked)
+		if err == nil || !strings.Contains(err.Error(), "more than 67108864 bytes of names") {
+			t.Errorf("got %.300v", err)
 		}
 	})
 	t.Run("a context ends it", func(t *testing.T) {

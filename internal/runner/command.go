@@ -74,10 +74,20 @@ func runCommand(cmd *exec.Cmd) error {
 // followPause is how long it takes at most until what a command says is seen.
 const followPause = 100 * time.Millisecond
 
-// follow copies a file that grows, to its end after the last of it was written.
-func follow(from io.Reader, to io.Writer, ended <-chan struct{}) {
+// follow copies a file that grows, up to what it has when the command has ended: what a command leaves behind may write
+// for ever. A shell that opens /dev/stderr empties the file; what it has then is copied from its beginning.
+func follow(from *os.File, to io.Writer, ended <-chan struct{}) {
+	at := int64(0)
 	for last := false; ; {
-		if _, err := io.Copy(to, from); err != nil || last {
+		stat, err := from.Stat()
+		if err != nil {
+			return
+		}
+		if stat.Size() < at {
+			at = 0
+		}
+		n, err := io.Copy(to, io.NewSectionReader(from, at, stat.Size()-at))
+		if at += n; err != nil || last {
 			return
 		}
 		select {

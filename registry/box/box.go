@@ -148,7 +148,7 @@ func find(t *tar.Reader, otherwise string) (Info, error) {
 		switch {
 		case err == io.EOF && entries == 0:
 			return Info{}, errors.New(otherwise)
-		case err == io.EOF && entries == 1 && strings.EqualFold(path.Ext(first), ".box"):
+		case err == io.EOF && entries == 1 && (strings.EqualFold(path.Ext(first), ".box") || strings.EqualFold(path.Ext(first), ".tar")):
 			return Info{}, errBoxInside
 		case err == io.EOF:
 			return Info{}, errNoMetadata

@@ -84,6 +84,7 @@ func TestRead(t *testing.T) {
 		{"cut metadata", tarOf(t, full)[:520], box.Info{}, "cut short in its metadata.json"},
 		{"no metadata", tarOf(t, noise), box.Info{}, "has no metadata.json; a box needs one"},
 		{"a box in an archive", gzipped(t, tarOf(t, member{name: "app.BOX", content: string(tarOf(t, full))})), box.Info{}, "an archive with a box in it; send the box itself, compressed with gzip"},
+		{"a plain tar in an archive", gzipped(t, tarOf(t, member{name: "plain.tar", content: string(tarOf(t, full))})), box.Info{}, "an archive with a box in it"},
 		{"a box and more in an archive", gzipped(t, tarOf(t, member{name: "app.box", content: string(tarOf(t, full))}, noise)), box.Info{}, "has no metadata.json"},
 		{"metadata in a directory", tarOf(t, member{name: "sub/metadata.json", content: `{"provider":"x"}`}), box.Info{}, "has no metadata.json"},
 		{"metadata is a link", tarOf(t, member{name: "metadata.json", kind: tar.TypeSymlink}), box.Info{}, "not a regular file"},

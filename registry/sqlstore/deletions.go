@@ -49,9 +49,11 @@ func (t *tx) DeleteArtifact(ctx context.Context, name registry.ArtifactName) err
 	})
 }
 
-// forgetLinks remove the links and the runs from and to an artifact.
+// forgetLinks remove the links and the runs from and to an artifact. The runs are locked before their logs are deleted: a
+// runner may be adding to one, and has locked no more than the other artifact.
 var forgetLinks = []string{
 	`DELETE FROM link WHERE application_id = $1 OR target_id = $1`,
+	`UPDATE run SET log_size = log_size WHERE application_id = $1 OR target_id = $1`,
 	`DELETE FROM run_log WHERE run_id IN (SELECT id FROM run WHERE application_id = $1 OR target_id = $1)`,
 	`DELETE FROM run WHERE application_id = $1 OR target_id = $1`,
 }

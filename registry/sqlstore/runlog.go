@@ -55,7 +55,7 @@ func (t *tx) AppendRunLog(ctx context.Context, id, offset int64, text string) er
 		if err == sql.ErrNoRows {
 			var size int64
 			if err := one(ctx, q, `SELECT log_size FROM run WHERE id = $1`, []any{id}, &size); err != nil {
-				return err
+				return orGone(err, id)
 			}
 			return registry.Errorf(registry.Conflict, "the log has %d bytes, not %d", size, offset)
 		}

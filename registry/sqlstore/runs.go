@@ -149,6 +149,14 @@ WHERE id = $1`
 // UpdateRun implements [registry.Tx].
 func (t *tx) UpdateRun(ctx context.Context, r registry.Run) error {
 	return t.do(ctx, func(q querier) error {
-		return execOne(ctx, q, updateRun, append([]any{r.ID}, runState(r)...)...)
+		return orGone(execOne(ctx, q, updateRun, append([]any{r.ID}, runState(r)...)...), r.ID)
 	})
+}
+
+// orGone says of a run that is not there why: whoever changes one has just read it.
+func orGone(err error, id int64) error {
+	if err == sql.ErrNoRows {
+		return registry.Errorf(registry.NotFound, "run %d does not exist any more: one of its artifacts was deleted", id)
+	}
+	return err
 }

@@ -1,6 +1,7 @@
 package atlas
 
 import (
+	"cmp"
 	"fmt"
 	"mime"
 	"net/http"
@@ -13,23 +14,28 @@ import (
 
 // latestFile answers with the file of the newest version: clients that leave the version out want that.
 func (d *door) latestFile(w http.ResponseWriter, r *http.Request) error {
-	return d.sendFile(w, r, registry.Latest)
+	return d.sendFile(w, r, registry.Latest, "")
 }
 
 func (d *door) file(w http.ResponseWriter, r *http.Request) error {
-	return d.sendFile(w, r, r.PathValue("version"))
+	return d.sendFile(w, r, r.PathValue("version"), "")
 }
 
-func (d *door) fileTwice(w http.ResponseWriter, r *http.Request) error {
-	if r.PathValue("version") != r.PathValue("again") {
+// fileOf answers with the file of one component. The version in its place is that of a newer atlas-go, and names none.
+func (d *door) fileOf(w http.ResponseWriter, r *http.Request) error {
+	version, component, again := r.PathValue("version"), r.PathValue("component"), r.PathValue("again")
+	if again != "" && again != version {
 		return foreign.ErrNoRoute
 	}
-	return d.file(w, r)
+	if again == "" && component == version {
+		component = ""
+	}
+	return d.sendFile(w, r, version, component)
 }
 
 // sendFile answers with the file of the build of a type in a version, which is a number or latest. What is asked for by
 // number is there also when it is revoked.
-func (d *door) sendFile(w http.ResponseWriter, r *http.Request, version string) error {
+func (d *door) sendFile(w http.ResponseWriter, r *http.Request, version, component string) error {
 	n, err := readName(r)
 	if err != nil {
 		return err
@@ -39,7 +45,7 @@ func (d *door) sendFile(w http.ResponseWriter, r *http.Request, version string) 
 	}
 	query := r.URL.Query()
 	found, err := d.svc.Resolve(r.Context(), n, version, registry.Question{
-		Type: r.PathValue("type"), Component: query.Get("component"), Architecture: query.Get("architecture"), Provider: query.Get("provider"),
+		Type: r.PathValue("type"), Component: cmp.Or(component, query.Get("component")), Architecture: query.Get("architecture"), Provider: query.Get("provider"),
 	})
 	if err != nil {
 		return placed(err, []place{{"type", "artifact_type"}})

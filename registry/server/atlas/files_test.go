@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	atlas "github.com/hashicorp/atlas-go/v1"
+
 	"github.com/cargomedia/packer-plugin-almanac/internal/servertest"
 	"github.com/cargomedia/packer-plugin-almanac/registry"
 )
@@ -24,7 +26,7 @@ func TestFiles(t *testing.T) {
 		for path, want := range map[string]string{
 			"archive/file": "second", "archive/latest/file": "second", "application.archive/latest/file": "second",
 			"archive/1/file": "first", "archive/3/file": "third",
-			"archive/1/1/file": "first", "archive/latest/latest/file": "second",
+			"archive/1/1/file": "first", "archive/latest/latest/file": "second", "archive/1/atlas/file": "first", "archive/1/atlas/1/file": "first",
 			"archive/file?file=app.tar.gz": "second", "archive/1/file?component=atlas": "first",
 		} {
 			got := c.get(t, artifacts+"/cargomedia/app/"+path).ok(t)
@@ -53,7 +55,8 @@ func TestFiles(t *testing.T) {
 			c.get(t, artifacts+"/cargomedia/app/"+path).refused(t, 404, says)
 		}
 		c.get(t, artifacts+"/cargomedia/app/no%20type/file").refused(t, 422, `artifact_type: type "no type" is unknown`)
-		c.get(t, archive+"/1/2/file").refusedNatively(t)
+		c.get(t, archive+"/1/2/file").refused(t, 404)
+		c.get(t, archive+"/1/atlas/2/file").refusedNatively(t)
 		c.get(t, artifacts+"/cargomedia/none/archive/file").refused(t, 404)
 		c.get(t, artifacts+"/api/none/archive/file").refused(t, 404)
 	})
@@ -86,4 +89,31 @@ func TestFiles(t *testing.T) {
 			t.Errorf("got %q", got.body)
 		}
 	})
+}
+
+func TestTheFileOfASearchIsThatOfTheBuildItFound(t *testing.T) {
+	s := servertest.New(t)
+	c := client(t, s.URL, s.AdminToken)
+	boxes := map[string]string{"virtualbox": boxOf(t, "virtualbox", "one"), "libvirt": boxOf(t, "libvirt", "two")}
+	for provider, content := range boxes {
+		upload(t, c, "box", "vagrant.box", content, map[string]string{"provider": provider, "version": "1.0.0"})
+	}
+	for provider, content := range boxes {
+		found, err := c.ArtifactSearch(&atlas.ArtifactSearchOpts{
+			User: "cargomedia", Name: "box", Type: "vagrant.box", Version: "latest", Metadata: map[string]string{"provider": provider},
+		})
+		if err != nil || len(found) != 1 {
+			t.Fatalf("%s: got %v %v", provider, found, err)
+		}
+		at, err := c.ArtifactFileURL(found[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		newer := strings.TrimSuffix(at.String(), "file") + "1/file"
+		for _, address := range []string{at.String(), newer} {
+			if got := as(s, s.AdminToken).get(t, address).ok(t); got.body != content {
+				t.Errorf("%s is not the box for %s", address, provider)
+			}
+		}
+	}
 }

@@ -29,8 +29,9 @@ func New(svc *registry.Service, host foreign.Host) foreign.Protocol {
 		read(ofType+"/search", d.search),
 		read(ofType+"/file", d.latestFile),
 		read(ofType+"/{version}/file", d.file),
-		// What a newer atlas-go makes of the type that older ones need: see versionJSON.
-		read(ofType+"/{version}/{again}/file", d.fileTwice),
+		// What atlas-go makes of the type in the answer to a search, a newer one with the version once more: see pinnedType.
+		read(ofType+"/{version}/{component}/file", d.fileOf),
+		read(ofType+"/{version}/{component}/{again}/file", d.fileOf),
 
 		read(applications+line, d.showApplication),
 		write(applications, d.createApplication),

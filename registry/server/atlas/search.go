@@ -1,6 +1,7 @@
 package atlas
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -35,16 +36,37 @@ func (d *door) search(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		// The atlas-go in all releases of Packer and Terraform leaves the version out of the address of a file. With the
-		// version in the type it gets the right one, and nothing else is made of the type.
 		if v.File && strings.HasPrefix(r.UserAgent(), "AtlasGo/") {
-			v.Type += "/" + strconv.FormatInt(v.Version, 10)
+			if v.Type, err = d.pinnedType(r.Context(), v.Type, matches[0]); err != nil {
+				return err
+			}
 		}
 		answer.Versions = append(answer.Versions, v)
 	default:
 		return severalBuilds(matches)
 	}
 	return d.host.SendJSON(w, r, http.StatusOK, answer)
+}
+
+// pinnedType is a type with the version in it, and with the component where the version has several builds of the type. The
+// atlas-go in all releases of Packer and Terraform leaves the version out of the address of a file. This way it gets the
+// right one, and nothing else is made of the type.
+func (d *door) pinnedType(ctx context.Context, typ string, found registry.Resolution) (string, error) {
+	number := strconv.FormatInt(found.Number, 10)
+	v, err := d.svc.Version(ctx, string(found.Artifact), number)
+	if err != nil {
+		return "", err
+	}
+	pinned := typ + "/" + number
+	if strings.Contains(found.Component, "/") { // would be two parts of a path
+		return pinned, nil
+	}
+	for _, b := range v.Builds {
+		if b.Type == found.Type && b.Component != found.Component {
+			return pinned + "/" + found.Component, nil
+		}
+	}
+	return pinned, nil
 }
 
 func severalBuilds(matches []registry.Resolution) error {
