@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"net"
+	"syscall"
 )
 
 // connKey is the key of a connection in the context of its requests.
@@ -18,11 +19,10 @@ func withConn(ctx context.Context, conn net.Conn) context.Context {
 // short packet and wakes up a reader who is as fast: a quarter of the rate of a download. A connection with TLS has no
 // sendfile and stays as it is.
 func fullPackets(ctx context.Context) (end func()) {
-	conn, ok := ctx.Value(connKey{}).(interface{ SetNoDelay(bool) error })
+	conn, ok := ctx.Value(connKey{}).(syscall.Conn)
 	if !ok {
 		return func() {}
 	}
-	// A connection that cannot be set sends all the same.
-	_ = conn.SetNoDelay(false)
-	return func() { _ = conn.SetNoDelay(true) }
+	cork(conn, true)
+	return func() { cork(conn, false) }
 }

@@ -33,15 +33,31 @@ type sent struct {
 	mu           sync.Mutex
 	copied, file int64
 	other        []string // what else was to be sent by ReadFrom
-	packets      []string // when the kernel was told to wait for full packets, and when no more
+	corked       []int    // TCP_CORK at each ReadFrom, and when the connection is closed
 }
 
-// SetNoDelay notes what was set, and whether bytes of a file had been sent.
-func (c watchedConn) SetNoDelay(noDelay bool) error {
-	c.sent.mu.Lock()
-	c.sent.packets = append(c.sent.packets, fmt.Sprintf("%t after %d", noDelay, c.sent.file))
-	c.sent.mu.Unlock()
-	return c.TCPConn.SetNoDelay(noDelay)
+// noteCork notes whether the kernel waits for full packets.
+func (c watchedConn) noteCork() {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		panic(err)
+	}
+	// An error says that the connection is closed already.
+	_ = raw.Control(func(fd uintptr) {
+		value, err := syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_CORK)
+		if err != nil {
+			value = -1
+		}
+		c.sent.mu.Lock()
+		c.sent.corked = append(c.sent.corked, value)
+		c.sent.mu.Unlock()
+	})
+}
+
+// Close notes whether bytes could still be waiting.
+func (c watchedConn) Close() error {
+	c.noteCork()
+	return c.TCPConn.Close()
 }
 
 func (c watchedConn) Write(p []byte) (int, error) {
@@ -54,6 +70,7 @@ func (c watchedConn) Write(p []byte) (int, error) {
 
 // ReadFrom is where net uses sendfile: for a file, bare or limited once.
 func (c watchedConn) ReadFrom(r io.Reader) (int64, error) {
+	c.noteCork()
 	src := r
 	if limited, ok := r.(*io.LimitedReader); ok {
 		src = limited.R
@@ -139,8 +156,8 @@ func TestDownloadGoesThroughSendfile(t *testing.T) {
 			if want := int64(max(0, len(test.want)-sniffed)); seen.file != want || len(seen.other) > 0 {
 				t.Errorf("%d bytes were sent from the file, want %d, besides %v", seen.file, want, seen.other)
 			}
-			if want := []string{"false after 0", fmt.Sprintf("true after %d", seen.file)}; len(seen.packets) < 2 || !slices.Equal(seen.packets[len(seen.packets)-2:], want) {
-				t.Errorf("TCP_NODELAY was set to %v, want %v", seen.packets, want)
+			if last := len(seen.corked) - 1; last < 0 || slices.Contains(seen.corked[:last], 0) || seen.corked[last] != 0 {
+				t.Errorf("TCP_CORK was %v, want 1 at each part of the file, and 0 at the end", seen.corked)
 			}
 			if seen.copied == 0 || seen.copied > 2000 {
 				t.Errorf("%d bytes were copied, want the header and %d", seen.copied, sniffed)
